@@ -1,0 +1,64 @@
+"""Every error and warning kinatlas raises, in one place.
+
+Each error also inherits the built-in class that callers would guess, so ``except ValueError``
+keeps working. A message says what was given, where, what was wanted, and the way out.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "DTypeError",
+    "DegenerateRankingWarning",
+    "FormatError",
+    "KinAtlasError",
+    "KinAtlasWarning",
+    "MissingDependencyError",
+    "NonFiniteError",
+    "ShapeError",
+    "SpaceError",
+    "UnknownNameError",
+]
+
+
+class KinAtlasError(Exception):
+    """Base of every error kinatlas raises on purpose."""
+
+
+class ShapeError(KinAtlasError, ValueError):
+    """Sizes that do not fit: an empty task, a wrong number of dimensions, a different width."""
+
+
+class DTypeError(KinAtlasError, TypeError):
+    """A number type that is not accepted, such as integers or complex numbers."""
+
+
+class NonFiniteError(KinAtlasError, ValueError):
+    """NaN or infinity where only finite numbers make sense."""
+
+
+class SpaceError(KinAtlasError, ValueError):
+    """Two spaces that must not meet: their coordinates do not mean the same thing."""
+
+
+class FormatError(KinAtlasError, ValueError):
+    """A file or table that is not what its format promises."""
+
+
+class UnknownNameError(KinAtlasError, KeyError):
+    """A task, kernel or option nobody knows."""
+
+    def __str__(self) -> str:
+        """Return the message itself; ``KeyError`` would show it quoted."""
+        return str(self.args[0]) if self.args else ""
+
+
+class MissingDependencyError(KinAtlasError, ImportError):
+    """An optional package that this call needs is not installed."""
+
+
+class KinAtlasWarning(UserWarning):
+    """Base of every warning kinatlas gives."""
+
+
+class DegenerateRankingWarning(KinAtlasWarning):
+    """A similarity matrix that cannot tell its sources apart."""

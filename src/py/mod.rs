@@ -1,0 +1,19 @@
+//! The only room that knows Python: convert, detach, call, wrap.
+
+mod convert;
+mod detach;
+mod errors;
+mod threads;
+mod tokens;
+
+use pyo3::prelude::*;
+
+/// Rust kernels of kinatlas.
+#[pymodule]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("is_debug_build", cfg!(debug_assertions))?;
+    threads::register(module)?;
+    tokens::register(module)?;
+    Ok(())
+}
