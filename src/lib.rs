@@ -6,6 +6,8 @@
 
 pub mod element;
 pub mod error;
+pub mod icl;
+pub mod random;
 pub mod threads;
 pub mod tokens;
 
