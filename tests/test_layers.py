@@ -16,7 +16,6 @@ GROUND = ["errors", "_core", "interop", "_checks", "_names", "_frames", "tasks"]
 FLOORS = [
     {
         "io",
-        "datasets",
         "embeddings",
         "behavior",
         "similarity",
@@ -27,7 +26,7 @@ FLOORS = [
     },
     {"selection", "distributed"},
     {"evaluation", "consistency"},
-    {"report", "plotting"},
+    {"report", "plotting", "datasets"},
     {"cli", "__main__"},
 ]
 BESIDE = {"torch"}
