@@ -6,6 +6,8 @@
 
 pub mod element;
 pub mod error;
+pub mod evaluation;
+pub mod selection;
 pub mod threads;
 pub mod tokens;
 
