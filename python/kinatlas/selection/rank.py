@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kinatlas import _core
-from kinatlas._names import quoted, unknown_name
+from kinatlas._checks import check_choice, quoted
 from kinatlas.errors import DegenerateRankingWarning, FormatError, NonFiniteError, ShapeError
 from kinatlas.selection.ranking import NO_TRANSFER, Effect, RankedSource, Ranking
 from kinatlas.similarity import SimilarityMatrix
@@ -118,8 +118,7 @@ def _with_score(
     others: list[int],
     nan_policy: str,
 ) -> tuple[list[int], tuple[str, ...]]:
-    if nan_policy not in ("raise", "omit"):
-        raise unknown_name("nan_policy", nan_policy, ("raise", "omit"))
+    check_choice(nan_policy, ("raise", "omit"), "nan_policy")
     missing = tuple(matrix.sources[at] for at in others if np.isnan(row[at]))
     if missing and nan_policy == "raise":
         raise NonFiniteError(
@@ -130,8 +129,7 @@ def _with_score(
 
 
 def _has_no_transfer(matrix: SimilarityMatrix, no_transfer: str) -> bool:
-    if no_transfer not in ("auto", "include", "exclude"):
-        raise unknown_name("no_transfer", no_transfer, ("auto", "include", "exclude"))
+    check_choice(no_transfer, ("auto", "include", "exclude"), "no_transfer")
     if no_transfer == "include" and matrix.neutral is None:
         raise FormatError(
             f"matrix '{matrix.kernel}' has no neutral score to place 'no transfer' at; measured "

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, overload
 
+from kinatlas._checks import quoted
 from kinatlas._frames import Tabular, as_html, as_text
-from kinatlas._names import quoted
 
 __all__ = ["NO_TRANSFER", "Effect", "RankedSource", "Ranking"]
 
