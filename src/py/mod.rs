@@ -3,6 +3,8 @@
 mod convert;
 mod detach;
 mod errors;
+mod evaluation;
+mod selection;
 mod threads;
 mod tokens;
 
@@ -15,5 +17,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("is_debug_build", cfg!(debug_assertions))?;
     threads::register(module)?;
     tokens::register(module)?;
+    selection::register(module)?;
+    evaluation::register(module)?;
     Ok(())
 }
