@@ -192,9 +192,9 @@ impl Run {
         let losses = (0..count)
             .map(|_| {
                 fill_normal(generator, &mut draw);
-                for row in 0..dim {
-                    let spread = &source.spread[row * dim..(row + 1) * dim];
-                    vector[row] = source.mean[row] + dot(spread, &draw);
+                let rows = source.spread.chunks_exact(dim).zip(&source.mean);
+                for (value, (spread, mean)) in vector.iter_mut().zip(rows) {
+                    *value = mean + dot(spread, &draw);
                 }
                 for token in tokens.chunks_exact_mut(width) {
                     fill_normal(generator, &mut draw);

@@ -250,7 +250,14 @@ fn icl_estimate<'py>(
     let n_replicates = count(n_replicates, "n_replicates")?;
     let mixtures = detached(py, n_threads, None, |monitor| {
         let data = Data::new(&rows, &labels, &offsets, &tasks, dim)?;
-        estimate(data, n_tasks, Sharing::new(sharing), n_replicates, seed, monitor)
+        estimate(
+            data,
+            n_tasks,
+            Sharing::new(sharing),
+            n_replicates,
+            seed,
+            monitor,
+        )
     })?;
     mixture_arrays(py, &mixtures)
 }

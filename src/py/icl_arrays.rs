@@ -97,7 +97,9 @@ impl WeightArrays<'_> {
         let (width, n_tasks) = (query.nrows(), heads.nrows());
         let squares = [&query, &key, &value];
         if width < 2
-            || squares.iter().any(|square| square.shape() != (width, width))
+            || squares
+                .iter()
+                .any(|square| square.shape() != (width, width))
             || [&prompts, &heads]
                 .iter()
                 .any(|rows| rows.shape() != (n_tasks, width))
@@ -250,12 +252,18 @@ fn columns(array: &PyReadonlyArray2<'_, f64>) -> Vec<Col<f64>> {
 
 fn matrix(array: &PyReadonlyArray2<'_, f64>) -> Mat<f64> {
     let view = array.as_array();
-    Mat::from_fn(view.nrows(), view.ncols(), |row, column| view[(row, column)])
+    Mat::from_fn(view.nrows(), view.ncols(), |row, column| {
+        view[(row, column)]
+    })
 }
 
 fn matrices(array: &PyReadonlyArray3<'_, f64>) -> Vec<Mat<f64>> {
     let view = array.as_array();
     view.outer_iter()
-        .map(|page| Mat::from_fn(page.nrows(), page.ncols(), |row, column| page[(row, column)]))
+        .map(|page| {
+            Mat::from_fn(page.nrows(), page.ncols(), |row, column| {
+                page[(row, column)]
+            })
+        })
         .collect()
 }

@@ -3,6 +3,10 @@
 mod convert;
 mod detach;
 mod errors;
+mod evaluation;
+mod icl;
+mod icl_arrays;
+mod selection;
 mod threads;
 mod tokens;
 
@@ -15,5 +19,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("is_debug_build", cfg!(debug_assertions))?;
     threads::register(module)?;
     tokens::register(module)?;
+    selection::register(module)?;
+    evaluation::register(module)?;
+    icl::register(module)?;
     Ok(())
 }
