@@ -206,7 +206,7 @@ def _scored(matrix: SimilarityMatrix, nan_policy: str) -> npt.NDArray[np.bool_]:
 
 
 def _checked_k(k: Any) -> list[int]:
-    cuts = [k] if isinstance(k, int | np.integer) else list(k)
+    cuts = list(k) if isinstance(k, Iterable) and not isinstance(k, str) else [k]
     for cut in cuts:
         if isinstance(cut, bool) or not isinstance(cut, int | np.integer) or cut < 1:
             raise ShapeError(f"k is {k!r}, expected whole numbers of at least 1")
