@@ -123,7 +123,7 @@ def test_numbers_are_those_of_the_twins(pairs, gain, k):
 
 
 @given(PAIRS, st.sampled_from(GAINS), st.integers(1, 5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_ties_and_chance_are_means_over_every_order(pairs, gain, k):
     scores, truth = (np.array(column, dtype=float) for column in zip(*pairs, strict=True))
     numbers = one_target(scores, truth, gain=gain, k=k).summary()
