@@ -46,14 +46,14 @@ def gains(truth_percent: Floats, gain: str, baseline_percent: float = 0.0) -> Fl
     array([1., 3.])
     """
     truth = np.asarray(truth_percent, dtype=np.float64)
-    values = {
-        "exp2_percent": lambda: np.exp2(truth) - 1,
-        "exp2_fraction": lambda: np.exp2(truth / 100) - 1,
-        "linear": lambda: truth,
-        "rank": lambda: np.exp2(len(truth) - average_ranks(truth)) - 1,
-        "clipped_gain": lambda: np.maximum(0.0, truth - baseline_percent),
+    exponents = {
+        "exp2_percent": truth,
+        "exp2_fraction": truth / 100,
+        "rank": len(truth) - average_ranks(truth),
     }
-    return np.asarray(values[gain](), dtype=np.float64)
+    if gain in exponents:
+        return np.asarray(np.exp2(exponents[gain]) - 1)
+    return truth if gain == "linear" else np.maximum(0.0, truth - baseline_percent)
 
 
 def ndcg(scores: Floats, gain: Floats) -> float:

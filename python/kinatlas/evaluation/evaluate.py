@@ -176,12 +176,13 @@ def _measured(matrix: SimilarityMatrix, transfer: TransferTable) -> TransferTabl
 
 
 def _check_listed(kind: str, argument: str, wanted: Sequence[str], listed: Sequence[str]) -> None:
-    absent = [name for name in wanted if name not in set(listed)]
+    known = set(listed)
+    absent = [name for name in wanted if name not in known]
     if absent:
         raise UnknownNameError(
             f"{kind}s {quoted(absent)} of the matrix are not in the transfer table, which has "
             f"{quoted(listed)}; evaluate the measured part: matrix.select({argument}=[...]), or "
-            f"rename them to match"
+            "rename them to match"
         )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kinatlas import _core
-from kinatlas._checks import check_choice, check_known, check_names
+from kinatlas._checks import check_choice, check_known_all, check_names
 from kinatlas._frames import Tabular, as_html, as_text
 from kinatlas.errors import FormatError
 from kinatlas.evaluation.arrays import is_same, read_only
@@ -224,10 +224,10 @@ class TransferTable(Tabular):
         kept_targets = self.targets if targets is None else tuple(targets)
         kept_sources = self.sources if sources is None else tuple(sources)
         kept_seeds = self.seeds if seeds is None else tuple(seeds)
-        rows = [check_known(name, self.targets, "target") for name in kept_targets]
-        columns = [check_known(name, self.sources, "source") for name in kept_sources]
+        rows = check_known_all(kept_targets, self.targets, "target")
+        columns = check_known_all(kept_sources, self.sources, "source")
         labels = [str(seed) for seed in self.seeds]
-        layers = [check_known(str(seed), labels, "seed") for seed in kept_seeds]
+        layers = check_known_all([str(seed) for seed in kept_seeds], labels, "seed")
         return TransferTable(
             self.scores[np.ix_(rows, columns, layers)],
             kept_targets,
