@@ -63,8 +63,8 @@ fn outcome(product: f64, scores: f64, truth: f64) -> Outcome {
         return Err(Undefined::EqualTruth);
     }
     Ok(Metric {
-        // One root of each keeps the product of large sums in range; rounding is cut off.
-        value: (product / (scores.sqrt() * truth.sqrt())).clamp(-1.0, 1.0),
+        // The root of a product, unlike a product of roots, is exact for equal sums.
+        value: (product / (scores * truth).sqrt()).clamp(-1.0, 1.0),
         chance: 0.0,
         best: 1.0,
     })
