@@ -12,11 +12,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PYTHON = ROOT / "python" / "kinatlas"
 RUST = ROOT / "src"
 
-GROUND = ["errors", "_core", "interop", "_checks", "_frames", "tasks"]
+GROUND = ["errors", "_core", "interop", "_checks", "_names", "_frames", "tasks"]
 FLOORS = [
     {
         "io",
-        "datasets",
         "embeddings",
         "behavior",
         "similarity",
@@ -27,7 +26,7 @@ FLOORS = [
     },
     {"selection", "distributed"},
     {"evaluation", "consistency"},
-    {"report", "plotting"},
+    {"report", "plotting", "datasets"},
     {"cli", "__main__"},
 ]
 BESIDE = {"torch"}
