@@ -5,7 +5,9 @@
 //! form the ground; every room stands on the ground and on no other room.
 
 pub mod element;
+pub mod embeddings;
 pub mod error;
+pub mod files;
 pub mod threads;
 pub mod tokens;
 
