@@ -11,6 +11,7 @@ use serde_json::Value;
 
 const HEADER_LENGTH: usize = 8;
 const METADATA: &str = "__metadata__";
+const LFS_POINTER: &[u8] = b"version https://git-lfs";
 
 /// Header entries in file order, each name once.
 struct Entries(Vec<(String, Value)>);
@@ -24,6 +25,11 @@ struct Info {
 
 /// Says what is wrong with the header of `bytes`, or nothing.
 pub fn check(bytes: &[u8]) -> Result<(), String> {
+    if bytes.starts_with(LFS_POINTER) {
+        return Err(
+            "this is a Git LFS pointer, not the weights; fetch them with git lfs pull".into(),
+        );
+    }
     let (length, rest) = bytes
         .split_first_chunk::<HEADER_LENGTH>()
         .ok_or_else(|| format!("{} bytes are too few for a safetensors file", bytes.len()))?;
