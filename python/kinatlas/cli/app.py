@@ -153,7 +153,7 @@ def evaluate(
     if as_json:
         print_json(result.to_dict())
     else:
-        rows = result.per_target() if per_target else result.summary_table()
+        rows = result._columns() if per_target else result.summary_table()
         title = f"{kernel} against {transfer.name}"
         print_csv(rows) if as_csv else print_table(rows, title, _notes(matrix))
 

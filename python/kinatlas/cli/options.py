@@ -26,9 +26,7 @@ __all__ = [
 
 Folder = Annotated[Path, typer.Argument(help="Folder of adapters, or one file of prompts.")]
 Kernel = Annotated[str, typer.Option(help="Similarity kernel; a wrong name lists them all.")]
-Direction = Annotated[
-    str, typer.Option(help="source_to_target, target_to_source or symmetric.")
-]
+Direction = Annotated[str, typer.Option(help="source_to_target, target_to_source or symmetric.")]
 Normalize = Annotated[str, typer.Option(help="tokens (unit length) or none.")]
 Center = Annotated[
     str,

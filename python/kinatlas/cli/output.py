@@ -15,7 +15,9 @@ from rich.table import Table
 __all__ = ["print_csv", "print_json", "print_table"]
 
 
-def print_table(columns: Mapping[str, Sequence[Any]], title: str, notes: Sequence[str] = ()) -> None:
+def print_table(
+    columns: Mapping[str, Sequence[Any]], title: str, notes: Sequence[str] = ()
+) -> None:
     """Print columns as a table with a title above and notes below.
 
     Examples
