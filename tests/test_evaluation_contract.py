@@ -196,3 +196,34 @@ def test_results_export_to_json_and_frames():
     assert result.to_polars()["target"].to_list() == ["t"]
     assert result.to_arrow()["n_candidates"].to_pylist() == [3]
     assert result.summary_table()["metric"] == list(result.metrics)
+
+
+def test_one_matrix_a_seed_is_judged_by_that_seeds_runs_alone() -> None:
+    names = (["x"], ["a", "b", "c"], "flatten")
+    right = SimilarityMatrix([[1.0, 2.0, 3.0]], *names)
+    wrong = SimilarityMatrix([[3.0, 2.0, 1.0]], *names)
+    table = TransferTable.from_arrays(
+        ["x"] * 6,
+        ["a", "b", "c"] * 2,
+        [60.0, 61.0, 62.0, 62.0, 61.0, 60.0],
+        seeds=[0, 0, 0, 1, 1, 1],
+    )
+    assert evaluate({0: right, 1: wrong}, table).summary()["ndcg"] == 1.0
+    assert evaluate({0: right}, table).conventions["n_seeds"] == 1
+    alone = [evaluate(right, table.select(seeds=[seed])).summary()["ndcg"] for seed in (0, 1)]
+    both = evaluate({0: right, 1: right}, table).summary()["ndcg"]
+    assert both == evaluate(right, table).summary()["ndcg"]
+    assert both == pytest.approx(sum(alone) / 2, rel=1e-15)
+
+
+def test_matrices_of_seeds_must_agree_and_meet_the_table() -> None:
+    table = TransferTable.from_arrays(["x", "x"], ["a", "b"], [60.0, 61.0], seeds=[0, 0])
+    first = SimilarityMatrix([[1.0, 2.0]], ["x"], ["a", "b"], "flatten")
+    with pytest.raises(ShapeError, match="different sources"):
+        evaluate({0: first, 1: first.select(sources=["b", "a"])}, table)
+    with pytest.raises(UnknownNameError, match="seed"):
+        evaluate({7: first}, table)
+    with pytest.raises(ShapeError, match="empty mapping"):
+        evaluate({}, table)
+    with pytest.raises(FormatError, match="seeds='each'"):
+        evaluate({0: first}, table, seeds="mean")

@@ -1,5 +1,5 @@
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias, TypedDict, type_check_only
 
 import numpy as np
 import numpy.typing as npt
@@ -36,3 +36,39 @@ def summarise_metrics(
     metrics: _Floats, targets: _Whole, n_targets: int
 ) -> tuple[_Floats, _Floats, _Whole]: ...
 def seed_means(scores: _Floats, baseline: _Floats | None = None) -> _Floats: ...
+
+# An array and the name of its number type; bfloat16 is uint16 bits.
+NamedArray: TypeAlias = tuple[npt.NDArray[Any], str]
+
+@type_check_only
+class AdapterPart(TypedDict):
+    suffix: str | None
+    method: str
+    layout: str
+    tokens: NamedArray | None
+    # module, A [rank, n_in], B [n_out, rank], scale, is_transposed
+    factors: list[tuple[str, NamedArray, NamedArray, float, bool]] | None
+
+@type_check_only
+class AdapterReading(TypedDict):
+    base_model: str | None
+    parts: list[AdapterPart]
+    skipped: list[tuple[str, str]]
+    notes: list[str]
+    reason: str | None
+
+def read_adapter(
+    path: str, config: str | None = None, base: Sequence[str] = ...
+) -> AdapterReading: ...
+def read_adapter_bytes(
+    label: str, bytes: bytes, config: str | None = None, base: Sequence[str] = ...
+) -> AdapterReading: ...
+
+# Text pairs of the header; name, stored type and shape of every tensor.
+def outline_tensors(path: str) -> tuple[dict[str, str], list[tuple[str, str, list[int]]]]: ...
+def read_tensors(path: str, names: Sequence[str]) -> list[NamedArray]: ...
+
+# name, number type, shape and bytes of every tensor.
+def serialize_tensors(
+    tensors: Sequence[tuple[str, str, Sequence[int], npt.NDArray[np.uint8]]], texts: dict[str, str]
+) -> bytes: ...

@@ -2,8 +2,10 @@
 
 mod convert;
 mod detach;
+mod embeddings;
 mod errors;
 mod evaluation;
+mod files;
 mod selection;
 mod threads;
 mod tokens;
@@ -15,6 +17,8 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("is_debug_build", cfg!(debug_assertions))?;
+    embeddings::register(module)?;
+    files::register(module)?;
     threads::register(module)?;
     tokens::register(module)?;
     selection::register(module)?;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from kinatlas import _core
 from kinatlas._checks import check_choice, quoted
 from kinatlas.errors import FormatError, NonFiniteError, ShapeError, UnknownNameError
 from kinatlas.evaluation.result import Evaluation
+from kinatlas.evaluation.runs import Seed
 from kinatlas.evaluation.transfer import TransferTable
 from kinatlas.similarity import SimilarityMatrix
 
@@ -25,7 +26,7 @@ _SELF = "a task is never its own source"
 
 
 def evaluate(
-    matrix: SimilarityMatrix,
+    matrix: SimilarityMatrix | Mapping[Seed, SimilarityMatrix],
     transfer: TransferTable,
     *,
     gain: Gain = "exp2_percent",
@@ -44,6 +45,7 @@ def evaluate(
     ----------
     matrix
         Scores [n_targets, n_sources], higher is closer. All its names must be in the table.
+        A mapping of seed to matrix holds each seed's predictions against that seed's runs.
     transfer
         Measured scores; targets, sources and runs the matrix lacks are ignored and counted.
     gain
@@ -91,16 +93,22 @@ def evaluate(
             "gain='clipped_gain' needs scores without transfer, and the table has no baseline; "
             "load it with baseline='...'"
         )
+    if isinstance(matrix, Mapping):
+        by_seed = matrix
+        matrix, transfer = _seeded(by_seed, transfer, seeds)
+        values = np.stack([found.values for found in by_seed.values()], axis=2)
+    else:
+        values = matrix.values[:, :, np.newaxis]
     part = _measured(matrix, transfer)
-    scored = _scored(matrix, nan_policy)
-    lists = _lists(matrix, part, scored, seeds)
+    scored = _scored(matrix, values, nan_policy)
+    lists = _lists(values, part, scored, seeds)
     conventions = (gain, transfer.units, _checked_k(k))
     metrics, reasons = _core.evaluate_lists(
         (lists.predicted, lists.measured), (lists.offsets, lists.baseline), conventions
     )
     numbers = _core.summarise_metrics(metrics, lists.targets, len(matrix.targets))
     runs = ~np.isnan(part.scores) & _others(matrix)[:, :, np.newaxis]
-    used = runs & scored[:, :, np.newaxis]
+    used = runs & scored
     ran = runs.any(axis=1, keepdims=True)
     return Evaluation(
         kernel=matrix.kernel,
@@ -125,10 +133,10 @@ def evaluate(
             "n_sources": len(matrix.sources),
             "n_seeds": len(transfer.seeds),
             "n_runs_used": int(used.sum()),
-            "n_runs_missing": int((scored[:, :, np.newaxis] & ~runs & ran).sum()),
+            "n_runs_missing": int((scored & ~runs & ran).sum()),
             "n_seeds_missing": int((~ran).sum()),
             "n_runs_ignored": transfer.n_runs - int(used.sum()),
-            "n_scores_missing": int((_others(matrix) & ~scored).sum()),
+            "n_scores_missing": int((_others(matrix)[:, :, np.newaxis] & ~scored).sum()),
         },
     )
 
@@ -146,7 +154,10 @@ class _Lists:
 
 
 def _lists(
-    matrix: SimilarityMatrix, part: TransferTable, scored: npt.NDArray[np.bool_], seeds: str
+    values: npt.NDArray[np.float64],
+    part: TransferTable,
+    scored: npt.NDArray[np.bool_],
+    seeds: str,
 ) -> _Lists:
     cube, baseline = part.scores, part.baseline
     if baseline is None:
@@ -154,9 +165,10 @@ def _lists(
     if seeds == "mean":
         cube = _core.seed_means(cube)[:, :, np.newaxis]
         baseline = _core.seed_means(baseline[:, np.newaxis, :])
-    used = scored[:, :, np.newaxis] & ~np.isnan(cube)
+    used = scored & ~np.isnan(cube)
+    values = np.broadcast_to(values, cube.shape)
     places = [(int(target), int(seed)) for target, seed in np.argwhere(used.any(axis=1))]
-    predicted = [matrix.values[target, used[target, :, seed]] for target, seed in places]
+    predicted = [values[target, used[target, :, seed], seed] for target, seed in places]
     measured = [cube[target, used[target, :, seed], seed] for target, seed in places]
     ends = np.cumsum([len(column) for column in measured], dtype=np.int64)
     return _Lists(
@@ -193,17 +205,41 @@ def _others(matrix: SimilarityMatrix) -> npt.NDArray[np.bool_]:
     return others
 
 
-def _scored(matrix: SimilarityMatrix, nan_policy: str) -> npt.NDArray[np.bool_]:
-    missing = np.isnan(matrix.values) & _others(matrix)
+def _scored(
+    matrix: SimilarityMatrix, values: npt.NDArray[np.float64], nan_policy: str
+) -> npt.NDArray[np.bool_]:
+    others = _others(matrix)[:, :, np.newaxis]
+    missing = np.isnan(values) & others
     if missing.any() and nan_policy == "raise":
-        target, source = np.argwhere(missing)[0]
+        target, source, _ = np.argwhere(missing)[0]
         raise NonFiniteError(
             f"the matrix has no score of source '{matrix.sources[source]}' for target "
             f"'{matrix.targets[target]}' ({int(missing.sum())} scores are missing); "
             "nan_policy='omit' leaves such candidates out and counts them"
         )
-    scored: npt.NDArray[np.bool_] = _others(matrix) & ~missing
+    scored: npt.NDArray[np.bool_] = others & ~missing
     return scored
+
+
+def _seeded(
+    by_seed: Mapping[Seed, SimilarityMatrix], transfer: TransferTable, seeds: str
+) -> tuple[SimilarityMatrix, TransferTable]:
+    if not by_seed:
+        raise ShapeError("matrix: got an empty mapping, expected at least one seed's matrix")
+    if seeds == "mean":
+        raise FormatError(
+            "seeds='mean' averages runs over seeds, but every seed has a matrix of its own; "
+            "use seeds='each', or one matrix"
+        )
+    first_seed, first = next(iter(by_seed.items()))
+    for seed, other in by_seed.items():
+        for what in ("targets", "sources", "kernel"):
+            if getattr(first, what) != getattr(other, what):
+                raise ShapeError(
+                    f"the matrices of seeds {first_seed} and {seed} have different {what}: "
+                    f"{getattr(first, what)!r} and {getattr(other, what)!r}"
+                )
+    return first, transfer.select(seeds=by_seed)
 
 
 def _checked_k(k: Any) -> list[int]:
