@@ -4,7 +4,9 @@ mod convert;
 mod detach;
 mod embeddings;
 mod errors;
+mod evaluation;
 mod files;
+mod selection;
 mod threads;
 mod tokens;
 
@@ -19,5 +21,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     files::register(module)?;
     threads::register(module)?;
     tokens::register(module)?;
+    selection::register(module)?;
+    evaluation::register(module)?;
     Ok(())
 }
