@@ -6,6 +6,7 @@
 
 pub mod element;
 pub mod error;
+pub mod linalg;
 pub mod threads;
 pub mod tokens;
 
