@@ -10,7 +10,9 @@ pub mod embeddings;
 pub mod error;
 pub mod evaluation;
 pub mod files;
+pub mod linalg;
 pub mod selection;
+pub mod similarity;
 pub mod threads;
 pub mod tokens;
 

@@ -72,3 +72,26 @@ def summarise_metrics(
     metrics: _Floats, targets: _Whole, n_targets: int
 ) -> tuple[_Floats, _Floats, _Whole]: ...
 def seed_means(scores: _Floats, baseline: _Floats | None = None) -> _Floats: ...
+
+# Per task, per module: A [rank, n_in], B [n_out, rank] and the scale, or None.
+_LowRankTasks: TypeAlias = list[list[tuple[npt.NDArray[Any], npt.NDArray[Any], float] | None]]
+
+def low_rank_kernels() -> list[str]: ...
+
+# Returns [n_targets, n_sources]; sources None means the targets, at half the cost.
+def low_rank_matrix(
+    targets: _LowRankTasks,
+    sources: _LowRankTasks | None,
+    kernel: str,
+    n_threads: int | None = None,
+    progress: Progress | None = None,
+) -> npt.NDArray[np.float64]: ...
+
+# Returns [n_modules, n_targets, n_sources].
+def low_rank_modules(
+    targets: _LowRankTasks,
+    sources: _LowRankTasks | None,
+    kernel: str,
+    n_threads: int | None = None,
+    progress: Progress | None = None,
+) -> npt.NDArray[np.float64]: ...

@@ -10,8 +10,8 @@ use crate::threads::Monitor;
 /// Per task, per module, its factors; None where the task does not adapt the module.
 pub type Updates<'a> = [Vec<Option<Factors<'a>>>];
 
-/// Tasks laid out at once. 64 updates of a 4096 x 4096 weight of rank 16 take 256 MB as source
-/// and target, and each is used 64 times before it is laid out again.
+/// Tasks laid out at once. Two blocks of 64 updates of a 4096 x 4096 weight of rank 16 take
+/// 256 MB, and each task is used 64 times before it is laid out again.
 const BLOCK: usize = 64;
 
 /// Scores of the whole updates `[n_targets, n_sources]`; no `sources` means the targets.
@@ -64,10 +64,18 @@ impl Products {
             for ((target, source), value) in self.inner.indexed_iter_mut() {
                 let squares = self.target_squares[target] * self.source_squares[source];
                 // Rounding may leave a square of almost nothing below zero.
-                *value = if squares > 0.0 { *value / squares.sqrt() } else { 0.0 };
+                *value = if squares > 0.0 {
+                    *value / squares.sqrt()
+                } else {
+                    0.0
+                };
             }
         }
-        match self.inner.indexed_iter().find(|(_, value)| !value.is_finite()) {
+        match self
+            .inner
+            .indexed_iter()
+            .find(|(_, value)| !value.is_finite())
+        {
             None => Ok(self.inner),
             Some(((target, source), _)) => Err(Error::NonFinite(format!(
                 "target number {target}, source number {source}: the inner product of the updates \
@@ -95,12 +103,21 @@ impl<'a> Grid<'a> {
         let is_square = sources.is_none();
         let sources = sources.unwrap_or(targets);
         let n_modules = targets.first().map_or(0, Vec::len);
-        if targets.iter().chain(sources).any(|task| task.len() != n_modules) {
-            return Err(Error::Shape("tasks list different numbers of modules".into()));
+        if targets
+            .iter()
+            .chain(sources)
+            .any(|task| task.len() != n_modules)
+        {
+            return Err(Error::Shape(
+                "tasks list different numbers of modules".into(),
+            ));
         }
         for module in 0..n_modules {
             let mut tasks = targets.iter().chain(sources);
-            let sizes = tasks.clone().find_map(|task| task[module]).map(|found| found.sizes);
+            let sizes = tasks
+                .clone()
+                .find_map(|task| task[module])
+                .map(|found| found.sizes);
             let wanted = sizes.map(|[_, n_in, n_out]| [n_in, n_out]);
             let differs = |task: &Vec<Option<Factors<'_>>>| {
                 task[module].is_some_and(|found| Some([found.sizes[1], found.sizes[2]]) != wanted)
@@ -111,7 +128,12 @@ impl<'a> Grid<'a> {
                 )));
             }
         }
-        Ok(Self { targets, sources, is_square, n_modules })
+        Ok(Self {
+            targets,
+            sources,
+            is_square,
+            n_modules,
+        })
     }
 
     fn zeros(&self) -> Products {
@@ -189,7 +211,9 @@ fn pair(source: &Option<Packed>, target: &Option<Packed>) -> f64 {
 
 fn packed(updates: &Updates<'_>, first: usize, module: usize) -> Result<Vec<Option<Packed>>> {
     let block = &updates[first..updates.len().min(first + BLOCK)];
-    let packed = block.par_iter().map(|task| task[module].as_ref().map(Packed::new).transpose());
+    let packed = block
+        .par_iter()
+        .map(|task| task[module].as_ref().map(Packed::new).transpose());
     packed.collect()
 }
 
