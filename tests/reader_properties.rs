@@ -1,5 +1,8 @@
 //! Whatever bytes arrive, the readers answer with a result, never with a panic.
 
+// A helper of a test may fail like the test itself.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 
 use kinatlas::embeddings::adapters;
