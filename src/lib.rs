@@ -11,6 +11,9 @@ pub mod error;
 pub mod evaluation;
 pub mod files;
 pub mod selection;
+pub mod linalg;
+pub mod selection;
+pub mod similarity;
 pub mod threads;
 pub mod tokens;
 

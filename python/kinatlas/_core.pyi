@@ -14,28 +14,6 @@ Progress: TypeAlias = Callable[[int], object]
 def set_num_threads(n_threads: int | None = None) -> None: ...
 def num_threads() -> int: ...
 def first_nonfinite(tokens: PackedTokens) -> tuple[int, int, int] | None: ...
-def average_ranks(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]: ...
-
-# Gain, units and cut-offs, by name.
-_Conventions: TypeAlias = tuple[str, str, list[int]]
-_Floats: TypeAlias = npt.NDArray[np.float64]
-_Whole: TypeAlias = npt.NDArray[np.int64]
-
-def gain_names() -> list[str]: ...
-def undefined_reasons() -> list[str]: ...
-def metric_names(conventions: _Conventions) -> list[str]: ...
-
-# candidates: predicted and measured scores [n]; lists: offsets [n_lists + 1], baseline [n_lists];
-# returns value, chance, best [n_lists, n_metrics, 3] and codes of reasons [n_lists, n_metrics].
-def evaluate_lists(
-    candidates: tuple[_Floats, _Floats], lists: tuple[_Whole, _Floats], conventions: _Conventions
-) -> tuple[_Floats, npt.NDArray[np.uint8]]: ...
-
-# returns [n_targets, n_metrics, 4] and [n_metrics, 4] (value, chance, best, corrected), [n_metrics].
-def summarise_metrics(
-    metrics: _Floats, targets: _Whole, n_targets: int
-) -> tuple[_Floats, _Floats, _Whole]: ...
-def seed_means(scores: _Floats, baseline: _Floats | None = None) -> _Floats: ...
 
 # An array and the name of its number type; bfloat16 is uint16 bits.
 NamedArray: TypeAlias = tuple[npt.NDArray[Any], str]
@@ -72,3 +50,48 @@ def read_tensors(path: str, names: Sequence[str]) -> list[NamedArray]: ...
 def serialize_tensors(
     tensors: Sequence[tuple[str, str, Sequence[int], npt.NDArray[np.uint8]]], texts: dict[str, str]
 ) -> bytes: ...
+def average_ranks(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]: ...
+
+# Gain, units and cut-offs, by name.
+_Conventions: TypeAlias = tuple[str, str, list[int]]
+_Floats: TypeAlias = npt.NDArray[np.float64]
+_Whole: TypeAlias = npt.NDArray[np.int64]
+
+def gain_names() -> list[str]: ...
+def undefined_reasons() -> list[str]: ...
+def metric_names(conventions: _Conventions) -> list[str]: ...
+
+# candidates: predicted and measured scores [n]; lists: offsets [n_lists + 1], baseline [n_lists];
+# returns value, chance, best [n_lists, n_metrics, 3] and codes of reasons [n_lists, n_metrics].
+def evaluate_lists(
+    candidates: tuple[_Floats, _Floats], lists: tuple[_Whole, _Floats], conventions: _Conventions
+) -> tuple[_Floats, npt.NDArray[np.uint8]]: ...
+
+# returns [n_targets, n_metrics, 4] and [n_metrics, 4] (value, chance, best, corrected), [n_metrics].
+def summarise_metrics(
+    metrics: _Floats, targets: _Whole, n_targets: int
+) -> tuple[_Floats, _Floats, _Whole]: ...
+def seed_means(scores: _Floats, baseline: _Floats | None = None) -> _Floats: ...
+
+# Per task, per module: A [rank, n_in], B [n_out, rank] and the scale, or None.
+_LowRankTasks: TypeAlias = list[list[tuple[npt.NDArray[Any], npt.NDArray[Any], float] | None]]
+
+def low_rank_kernels() -> list[str]: ...
+
+# Returns [n_targets, n_sources]; sources None means the targets, at half the cost.
+def low_rank_matrix(
+    targets: _LowRankTasks,
+    sources: _LowRankTasks | None,
+    kernel: str,
+    n_threads: int | None = None,
+    progress: Progress | None = None,
+) -> npt.NDArray[np.float64]: ...
+
+# Returns [n_modules, n_targets, n_sources].
+def low_rank_modules(
+    targets: _LowRankTasks,
+    sources: _LowRankTasks | None,
+    kernel: str,
+    n_threads: int | None = None,
+    progress: Progress | None = None,
+) -> npt.NDArray[np.float64]: ...

@@ -6,6 +6,7 @@ mod embeddings;
 mod errors;
 mod evaluation;
 mod files;
+mod low_rank;
 mod selection;
 mod threads;
 mod tokens;
@@ -19,6 +20,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("is_debug_build", cfg!(debug_assertions))?;
     embeddings::register(module)?;
     files::register(module)?;
+    low_rank::register(module)?;
     threads::register(module)?;
     tokens::register(module)?;
     selection::register(module)?;
