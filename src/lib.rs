@@ -10,7 +10,6 @@ pub mod embeddings;
 pub mod error;
 pub mod evaluation;
 pub mod files;
-pub mod selection;
 pub mod linalg;
 pub mod selection;
 pub mod similarity;
