@@ -6,11 +6,15 @@
 //! that `evaluation` stands on `selection`.
 
 pub mod element;
+pub mod embeddings;
 pub mod error;
 pub mod evaluation;
+pub mod files;
 pub mod icl;
+pub mod linalg;
 pub mod random;
 pub mod selection;
+pub mod similarity;
 pub mod threads;
 pub mod tokens;
 

@@ -16,6 +16,7 @@ __all__ = [
     "MixtureError",
     "NonFiniteError",
     "ShapeError",
+    "SkippedAdapterWarning",
     "SpaceError",
     "UnknownNameError",
 ]
@@ -67,3 +68,7 @@ class KinAtlasWarning(UserWarning):
 
 class DegenerateRankingWarning(KinAtlasWarning):
     """A similarity matrix that cannot tell its sources apart."""
+
+
+class SkippedAdapterWarning(KinAtlasWarning):
+    """A folder held adapters that were not read; the load report says which and why."""

@@ -1,0 +1,3 @@
+//! How alike two tasks are.
+
+pub mod low_rank;
