@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -192,3 +194,16 @@ def test_the_authors_expressions_hold_for_identity_inputs_only() -> None:
     assert wrong["plain"] == pytest.approx(right["plain"], rel=1e-12)
     for setting in ("finetune_prompt", "joint_prompt"):
         assert abs(wrong[setting] / right[setting] - 1) > 1e-3
+
+
+def test_the_table_of_the_documentation_is_true() -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs" / "icl.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| 1.")]
+    settings = (*PAPER, "joint_prompt_value_shift")
+    assert len(rows) == 8
+    for means, scales, noise, n, *losses in rows:
+        pair = [tuple(map(float, text.split(", "))) for text in (means, scales)]
+        mixture = paper_mixture(*pair, float(noise))
+        for setting, loss in zip(settings, losses, strict=True):
+            found = optimum(mixture, int(n), setting).loss
+            assert found == pytest.approx(float(loss), abs=1e-6), (setting, n)

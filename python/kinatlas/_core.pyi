@@ -118,7 +118,7 @@ def icl_train(
     schedule: tuple[int, int, float, int],
     seed: int,
     n_threads: int | None = None,
-    progress: Progress | None = None,
+    progress: _Progress | None = None,
 ) -> tuple[_Layer, _Floats, _Floats, _Floats]: ...
 
 # data: inputs [n_rows, dim], labels [n_rows], offsets [n_sequences + 1], tasks [n_sequences];
@@ -131,6 +131,7 @@ def icl_estimate(
     seed: int,
     n_threads: int | None = None,
 ) -> _Mixture: ...
+
 # Per task, per module: A [rank, n_in], B [n_out, rank] and the scale, or None.
 _LowRankTasks: TypeAlias = list[list[tuple[npt.NDArray[Any], npt.NDArray[Any], float] | None]]
 
