@@ -184,6 +184,8 @@ def test_no_binding_function_is_longer_than_fifteen_lines() -> None:
 
 def test_no_rust_outside_tests_can_panic_on_purpose() -> None:
     for path in RUST.rglob("*.rs"):
+        if path.name == "tests.rs":
+            continue
         code = path.read_text(encoding="utf-8").split("#[cfg(test)]")[0]
         code = re.sub(r"//.*", "", code)
         assert not re.search(r"\.unwrap\(\)|\.expect\(|\bpanic!|\btodo!|unimplemented!", code), path

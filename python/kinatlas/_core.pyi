@@ -8,24 +8,24 @@ __version__: str
 is_debug_build: bool
 
 # The packed buffer [n_total_tokens, dim] (uint16 holds bfloat16 bits) and offsets [n_tasks + 1].
-PackedTokens: TypeAlias = tuple[npt.NDArray[Any], npt.NDArray[np.int64]]
-Progress: TypeAlias = Callable[[int], object]
+_PackedTokens: TypeAlias = tuple[npt.NDArray[Any], npt.NDArray[np.int64]]
+_Progress: TypeAlias = Callable[[int], object]
 
 def set_num_threads(n_threads: int | None = None) -> None: ...
 def num_threads() -> int: ...
-def first_nonfinite(tokens: PackedTokens) -> tuple[int, int, int] | None: ...
+def first_nonfinite(tokens: _PackedTokens) -> tuple[int, int, int] | None: ...
 
 # An array and the name of its number type; bfloat16 is uint16 bits.
-NamedArray: TypeAlias = tuple[npt.NDArray[Any], str]
+_NamedArray: TypeAlias = tuple[npt.NDArray[Any], str]
 
 @type_check_only
 class AdapterPart(TypedDict):
     suffix: str | None
     method: str
     layout: str
-    tokens: NamedArray | None
+    tokens: _NamedArray | None
     # module, A [rank, n_in], B [n_out, rank], scale, is_transposed
-    factors: list[tuple[str, NamedArray, NamedArray, float, bool]] | None
+    factors: list[tuple[str, _NamedArray, _NamedArray, float, bool]] | None
 
 @type_check_only
 class AdapterReading(TypedDict):
@@ -44,7 +44,7 @@ def read_adapter_bytes(
 
 # Text pairs of the header; name, stored type and shape of every tensor.
 def outline_tensors(path: str) -> tuple[dict[str, str], list[tuple[str, str, list[int]]]]: ...
-def read_tensors(path: str, names: Sequence[str]) -> list[NamedArray]: ...
+def read_tensors(path: str, names: Sequence[str]) -> list[_NamedArray]: ...
 
 # name, number type, shape and bytes of every tensor.
 def serialize_tensors(
@@ -84,7 +84,7 @@ def low_rank_matrix(
     sources: _LowRankTasks | None,
     kernel: str,
     n_threads: int | None = None,
-    progress: Progress | None = None,
+    progress: _Progress | None = None,
 ) -> npt.NDArray[np.float64]: ...
 
 # Returns [n_modules, n_targets, n_sources].
@@ -93,5 +93,5 @@ def low_rank_modules(
     sources: _LowRankTasks | None,
     kernel: str,
     n_threads: int | None = None,
-    progress: Progress | None = None,
+    progress: _Progress | None = None,
 ) -> npt.NDArray[np.float64]: ...
