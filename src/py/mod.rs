@@ -3,6 +3,9 @@
 mod convert;
 mod detach;
 mod errors;
+mod evaluation;
+mod selection;
+mod similarity;
 mod threads;
 mod tokens;
 
@@ -15,5 +18,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("is_debug_build", cfg!(debug_assertions))?;
     threads::register(module)?;
     tokens::register(module)?;
+    selection::register(module)?;
+    evaluation::register(module)?;
+    similarity::register(module)?;
     Ok(())
 }

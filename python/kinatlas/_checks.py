@@ -1,0 +1,148 @@
+"""Checks at the door, so that everything inside may compute without fear."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+from kinatlas.errors import ShapeError, SpaceError, UnknownNameError
+
+__all__ = [
+    "check_choice",
+    "check_known",
+    "check_names",
+    "check_same_dim",
+    "check_same_space",
+    "check_space",
+    "quoted",
+]
+
+# Enough to recognise one's own names, short enough for one line of an error message.
+_NAMES_SHOWN = 8
+
+
+def check_choice(value: object, choices: Sequence[str], argument: str) -> str:
+    """Return ``value`` if it is one of ``choices``.
+
+    Examples
+    --------
+    >>> check_choice("tokens", ["tokens", "none"], "normalize")
+    'tokens'
+    >>> check_choice("token", ["tokens", "none"], "normalize")
+    Traceback (most recent call last):
+    kinatlas.errors.UnknownNameError: normalize='token' is unknown; did you mean 'tokens'? ...
+    """
+    if isinstance(value, str) and value in choices:
+        return value
+    raise UnknownNameError(
+        f"{argument}={value!r} is unknown; {_closest(value, choices)}"
+        f"expected one of: {', '.join(choices)}"
+    )
+
+
+def check_known(name: object, names: Sequence[str], label: str) -> int:
+    """Return the position of ``name`` in ``names``.
+
+    Examples
+    --------
+    >>> check_known("rte", ["mnli", "rte"], "task")
+    1
+    >>> check_known("mnly", ["mnli", "rte"], "task")
+    Traceback (most recent call last):
+    kinatlas.errors.UnknownNameError: task 'mnly' is unknown; did you mean 'mnli'? ...
+    """
+    if isinstance(name, str) and name in names:
+        return list(names).index(name)
+    shown = ", ".join(list(names)[:20]) + (", ..." if len(names) > 20 else "")
+    raise UnknownNameError(
+        f"{label} {name!r} is unknown; {_closest(name, names)}known are: {shown}"
+    )
+
+
+def check_names(names: Iterable[object], label: str) -> tuple[str, ...]:
+    """Return ``names`` as a tuple of distinct, non-empty strings.
+
+    Examples
+    --------
+    >>> check_names(["mnli", "rte"], "task")
+    ('mnli', 'rte')
+    >>> check_names(["mnli", "mnli"], "task")
+    Traceback (most recent call last):
+    kinatlas.errors.UnknownNameError: task name 'mnli' appears more than once
+    """
+    if isinstance(names, str):
+        raise UnknownNameError(f"{label} names are the text {names!r}, expected a list of names")
+    checked: dict[str, None] = {}
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise UnknownNameError(f"{label} name {name!r} is not a non-empty string")
+        if name in checked:
+            raise UnknownNameError(f"{label} name {name!r} appears more than once")
+        checked[name] = None
+    return tuple(checked)
+
+
+def check_same_space(first: str, second: str, first_label: str, second_label: str) -> None:
+    """Refuse two different spaces, naming both.
+
+    Examples
+    --------
+    >>> check_same_space("t5-base", "t5-base", "sources", "targets")
+    >>> check_same_space("t5-base", "roberta-base", "sources", "targets")
+    Traceback (most recent call last):
+    kinatlas.errors.SpaceError: sources live in space 't5-base', targets in 'roberta-base'; ...
+    """
+    if first != second:
+        raise SpaceError(
+            f"{first_label} live in space {first!r}, {second_label} in {second!r}; their "
+            "coordinates do not mean the same thing, so no similarity between them exists"
+        )
+
+
+def check_same_dim(first: int, second: int, first_label: str, second_label: str) -> None:
+    """Refuse two different widths, naming both.
+
+    Examples
+    --------
+    >>> check_same_dim(768, 512, "sources", "targets")
+    Traceback (most recent call last):
+    kinatlas.errors.ShapeError: sources have dim 768, targets have dim 512, expected equal widths
+    """
+    if first != second:
+        raise ShapeError(
+            f"{first_label} have dim {first}, {second_label} have dim {second}, "
+            "expected equal widths"
+        )
+
+
+def check_space(space: object) -> str:
+    """Return ``space`` if it is a non-empty string.
+
+    Examples
+    --------
+    >>> check_space("t5-base")
+    't5-base'
+    """
+    if not isinstance(space, str) or not space:
+        raise SpaceError(f"space={space!r}: expected a non-empty string")
+    return space
+
+
+def quoted(names: Sequence[str]) -> str:
+    """Return the first names in quotes, and how many more there are.
+
+    Examples
+    --------
+    >>> quoted(["mnli", "rte"])
+    "'mnli', 'rte'"
+    >>> quoted(list("abcdefghij"))
+    "'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h' and 2 more"
+    """
+    text = ", ".join(f"'{name}'" for name in names[:_NAMES_SHOWN])
+    hidden = len(names) - _NAMES_SHOWN
+    return f"{text} and {hidden} more" if hidden > 0 else text
+
+
+def _closest(value: object, choices: Sequence[str]) -> str:
+    found = difflib.get_close_matches(str(value), choices, n=1)
+    return f"did you mean {found[0]!r}? " if found else ""

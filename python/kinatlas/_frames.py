@@ -1,0 +1,198 @@
+"""Columns of a result in whichever form the caller reads: a data frame, a dict, a page.
+
+A result describes itself once, as ordered columns of equal length; everything here is layout.
+No data frame library is imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+import html
+import importlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from kinatlas.errors import MissingDependencyError
+
+__all__ = ["Columns", "Tabular", "as_html", "as_latex", "as_markdown", "as_text", "require"]
+
+#: Ordered columns, name to values, all of one length.
+Columns: TypeAlias = Mapping[str, Sequence[object]]
+
+_ROWS_SHOWN = 20  # one screen of 24 lines, less a title, a header and a footer
+_DIGITS = 4
+_LATEX = {character: "\\" + character for character in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+
+
+class Tabular:
+    """Exports of a result that can be laid out as columns; a subclass gives ``_columns``."""
+
+    def _columns(self) -> dict[str, list[Any]]:
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain lists by column name, ready for JSON."""
+        return self._columns()
+
+    def to_pandas(self) -> Any:
+        """Return a ``pandas.DataFrame``; raises `MissingDependencyError` without pandas."""
+        return require("pandas", "dataframe").DataFrame(self._columns())
+
+    def to_polars(self) -> Any:
+        """Return a ``polars.DataFrame``; raises `MissingDependencyError` without polars."""
+        return require("polars", "dataframe").DataFrame(self._columns(), strict=False)
+
+    def to_arrow(self) -> Any:
+        """Return a ``pyarrow.Table``; raises `MissingDependencyError` without pyarrow."""
+        return require("pyarrow", "dataframe").table(self._columns())
+
+    def to_markdown(self) -> str:
+        """Return a Markdown table."""
+        return as_markdown(self._columns())
+
+    def to_latex(self) -> str:
+        """Return a LaTeX ``tabular`` without packages."""
+        return as_latex(self._columns())
+
+
+def require(module: str, extra: str) -> Any:
+    """Import an optional module, or say which extra of kinatlas brings it.
+
+    Examples
+    --------
+    >>> require("json", "dataframe").dumps([1])
+    '[1]'
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise MissingDependencyError(
+            f"this call needs {module}, which is not installed; "
+            f"pip install {module}, or pip install 'kinatlas[{extra}]' for the whole extra",
+            name=module,
+        ) from None
+
+
+def as_markdown(columns: Columns) -> str:
+    """Return columns as a Markdown table.
+
+    Examples
+    --------
+    >>> print(as_markdown({"source": ["a|b"], "score": [0.5]}))
+    | source | score |
+    | --- | ---: |
+    | a\\|b | 0.5000 |
+    """
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cells) + " |"
+
+    rules = ["---:" if _is_numeric(values) else "---" for values in columns.values()]
+    head = [_markdown_escaped(name) for name in columns]
+    body = [line(row) for row in _rows(columns, _markdown_escaped)]
+    return "\n".join([line(head), line(rules), *body])
+
+
+def as_latex(columns: Columns) -> str:
+    r"""Return columns as a LaTeX table that needs no package.
+
+    Examples
+    --------
+    >>> print(as_latex({"source": ["a_b"], "score": [0.5]}))
+    \begin{tabular}{lr}
+    \hline
+    source & score \\
+    \hline
+    a\_b & 0.5000 \\
+    \hline
+    \end{tabular}
+    """
+    rules = "".join("r" if _is_numeric(values) else "l" for values in columns.values())
+    lines = [" & ".join(row) + r" \\" for row in _rows(columns, _latex_escaped)]
+    head = " & ".join(_latex_escaped(name) for name in columns) + r" \\"
+    frame = [rf"\begin{{tabular}}{{{rules}}}", r"\hline", head, r"\hline"]
+    return "\n".join([*frame, *lines, r"\hline", r"\end{tabular}"])
+
+
+def as_html(columns: Columns, title: str = "", *, max_rows: int | None = None) -> str:
+    """Return columns as an HTML table of at most ``max_rows`` rows; every text is escaped.
+
+    Examples
+    --------
+    >>> "&lt;script&gt;" in as_html({"source": ["<script>"]})
+    True
+    """
+    caption = f"<caption>{html.escape(title)}</caption>" if title else ""
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
+    sides = ["right" if _is_numeric(values) else "left" for values in columns.values()]
+    n_rows = len(next(iter(columns.values()), ()))
+    shown = {name: values[:max_rows] for name, values in columns.items()}
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<td style="text-align: {side}">{cell}</td>'
+            for side, cell in zip(sides, row, strict=True)
+        )
+        + "</tr>"
+        for row in _rows(shown, html.escape)
+    )
+    hidden = n_rows - len(next(iter(shown.values()), ()))
+    more = f"<p>and {hidden} more rows</p>" if hidden else ""
+    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+
+
+def as_text(columns: Columns, *, max_rows: int = _ROWS_SHOWN) -> str:
+    """Return columns aligned for a terminal, at most ``max_rows`` rows of them.
+
+    Examples
+    --------
+    >>> print(as_text({"source": ["mnli", "rte"], "score": [0.5, 12.25]}))
+    source    score
+    mnli     0.5000
+    rte     12.2500
+    """
+    n_rows = len(next(iter(columns.values()), ()))
+    shown = {name: list(values[:max_rows]) for name, values in columns.items()}
+    cells = [list(columns), *_rows(shown, str)]
+    widths = [max(len(row[place]) for row in cells) for place in range(len(columns))]
+    right = [_is_numeric(values) for values in columns.values()]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if is_right else cell.ljust(width)
+            for cell, width, is_right in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in cells
+    ]
+    if n_rows > max_rows:
+        lines.append(f"... and {n_rows - max_rows} more rows")
+    return "\n".join(lines)
+
+
+def _rows(columns: Columns, escape: Callable[[str], str]) -> list[list[str]]:
+    return [[escape(_shown(value)) for value in row] for row in zip(*columns.values(), strict=True)]
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.{_DIGITS}f}" if math.isfinite(value) else str(value)
+    return str(value)
+
+
+def _is_numeric(values: Sequence[object]) -> bool:
+    return any(isinstance(value, int | float) for value in values) and not any(
+        isinstance(value, str | bool) for value in values
+    )
+
+
+def _markdown_escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+
+
+def _latex_escaped(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)
