@@ -26,7 +26,6 @@ mod unigram;
 
 use crate::error::{Error, Result};
 use crate::threads::Monitor;
-use crate::tokens::Tokens;
 
 pub use auto::{Decision, decide};
 pub use centre::{Centre, Frame};
