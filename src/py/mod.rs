@@ -10,6 +10,7 @@ mod icl;
 mod icl_arrays;
 mod low_rank;
 mod selection;
+mod similarity;
 mod threads;
 mod tokens;
 
@@ -28,5 +29,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     selection::register(module)?;
     evaluation::register(module)?;
     icl::register(module)?;
+    similarity::register(module)?;
     Ok(())
 }
