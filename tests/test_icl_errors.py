@@ -48,7 +48,7 @@ BAD_MIXTURES = [
     ({"means": [[np.inf, 0.0], [0.0, 0.0]]}, NonFiniteError, r"means\[0\] is not finite"),
     ({"covariances": [np.eye(2)]}, ShapeError, "covariances has 1 entries"),
     ({"covariances": np.eye(2)}, ShapeError, r"expected \[n_tasks, dim, dim\]"),
-    ({"covariances": [np.eye(2), np.diag([1.0, -0.1])]}, MixtureError, "eigenvalue -1.000e-01"),
+    ({"covariances": [np.eye(2), np.diag([1.0, -0.1])]}, MixtureError, "eigenvalue -1.000e-1"),
     ({"covariances": [np.eye(2), [[1.0, 0.5], [0.0, 1.0]]]}, MixtureError, "not symmetric"),
     ({"covariances": [np.eye(2), np.nan * np.eye(2)]}, NonFiniteError, r"covariances\[1\]"),
     ({"input_covariance": np.diag([1.0, 0.0])}, MixtureError, "expected a positive definite"),

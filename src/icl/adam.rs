@@ -90,9 +90,16 @@ pub fn train(
     };
     let (prompts, heads) = (setting.has_prompts(), setting.has_heads());
     if setting.is_finetuned() {
+        // Attention must not get used to prompts it will not have.
+        let blank = vec![0.0; run.layer.prompts.len()];
+        let prompts_later = std::mem::replace(&mut run.layer.prompts, blank);
         run.phase([true, true, true, false, false], schedule, monitor)?;
+        run.layer.prompts = prompts_later;
         run.phase([false, false, false, prompts, heads], schedule, monitor)?;
     } else {
+        if !prompts {
+            run.layer.prompts.fill(0.0);
+        }
         run.phase([true, true, true, prompts, heads], schedule, monitor)?;
     }
     run.next_stream = CHECK_STREAMS;

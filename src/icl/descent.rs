@@ -13,6 +13,9 @@ use super::setting::Setting;
 use crate::error::{Error, Result};
 use crate::threads::Monitor;
 
+// The first step bounds the curvature from above, often by two orders of magnitude; six leave room.
+const LONGEST_STEP: f64 = 1e6;
+
 /// What descent reached.
 #[derive(Debug, Clone)]
 pub struct Descent {
@@ -54,12 +57,17 @@ pub fn descend(
     let mut now = Point::from_predictor(&start, problem.n);
     let mut ahead = now.clone();
     let mut step = 1.0 / problem.first_curvature();
+    let longest = step * LONGEST_STEP;
     let mut momentum = 1.0_f64;
     let mut history = vec![problem.loss(&now)];
     for _ in 0..n_steps {
         monitor.tick(1)?;
         let (value, slope) = problem.slope(&ahead);
         let size = slope.squared_norm();
+        // The decrease a step promises is below the rounding of the loss: nothing is left to gain.
+        if step * size <= f64::EPSILON * f64::EPSILON * value && momentum == 1.0 {
+            break;
+        }
         let mut next = ahead.moved(-step, &slope);
         // The sufficient decrease of a step of 1 / Lipschitz; rounding decides below 1e-16.
         while problem.loss(&next) > value - 0.5 * step * size && step * size > 1e-16 * value {
@@ -67,7 +75,7 @@ pub fn descend(
             next = ahead.moved(-step, &slope);
         }
         let loss = problem.loss(&next);
-        if loss > history[history.len() - 1] {
+        if loss > history[history.len() - 1] || !loss.is_finite() {
             if momentum == 1.0 {
                 break;
             }
@@ -80,7 +88,8 @@ pub fn descend(
         momentum = following;
         now = next;
         history.push(loss);
-        step *= 1.05;
+        // Flat directions would let the step grow without bound.
+        step = (step * 1.05).min(longest);
     }
     Ok(Descent {
         predictor: now.into_predictor(problem.n),

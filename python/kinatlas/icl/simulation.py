@@ -17,6 +17,9 @@ from kinatlas.icl.optima import Optimum, Setting, optimum
 
 __all__ = ["Method", "Simulation", "simulate"]
 
+# Where nothing is left to draw, the standard error is 0 and sums still round.
+_ROUNDING = 1e-14
+
 Method = Literal["sequences", "antithetic", "conditional"]
 
 
@@ -45,8 +48,10 @@ class Simulation:
 
     @property
     def z_score(self) -> float:
-        """Simulated less exact loss in standard errors."""
-        return (self.loss - self.optimum.loss) / self.standard_error
+        """Simulated less exact loss in standard errors, of which rounding is the least."""
+        error = max(self.standard_error, _ROUNDING * self.optimum.loss)
+        gap = self.loss - self.optimum.loss
+        return gap / error if error > 0 else 0.0
 
     @property
     def relative_error(self) -> float:
