@@ -105,7 +105,7 @@ def contenders(
 
         return run
 
-    methods = ("sequences", "antithetic", "conditional")
+    methods = ("sequences", "antithetic", "sufficient", "conditional")
     found = {f"kinatlas {method}": ours(method) for method in methods}
     found["numpy"] = lambda number: from_array(numpy_losses(mixture, exact.W, count, number))
     if find_spec("torch"):

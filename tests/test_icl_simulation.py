@@ -9,7 +9,7 @@ from kinatlas.icl import SETTINGS, Mixture, optimum, simulate
 from kinatlas.icl._reference import literal_losses
 from kinatlas.icl.descent import fit_gd
 
-METHODS = ("sequences", "antithetic", "conditional")
+METHODS = ("sequences", "antithetic", "sufficient", "conditional")
 SX = np.array([[2, 0.5, 0], [0.5, 1, 0.2], [0, 0.2, 0.5]])
 
 
@@ -30,8 +30,8 @@ def uneven() -> Mixture:
     )
 
 
-# 7 settings x 3 methods x 2 mixtures x 3 lengths at |z| < 4: a right implementation fails one of
-# the 126 with probability below 1 per cent, and the seeds are fixed, so it fails never or always.
+# 7 settings x 4 methods x 2 mixtures x 3 lengths at |z| < 4: a right implementation fails one of
+# the 168 with probability near 1 per cent, and the seeds are fixed, so it fails never or always.
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("method", METHODS)
 def test_every_closed_form_is_met_by_simulation(setting: str, method: str) -> None:
@@ -63,7 +63,7 @@ def test_the_variance_is_that_of_literal_sequences() -> None:
     scaled = (literal - literal.mean(axis=1, keepdims=True)) / literal.std(axis=1, keepdims=True)
     kurtosis = (scaled**4).mean(axis=1)
     tolerance = 4 * np.sqrt((kurtosis - 1) / 4 * (1 / 10_000 + 1 / drawn.n_sequences))
-    assert (tolerance < 0.3).all()
+    assert (tolerance < 0.5).all()
     assert (np.abs(drawn.task_standard_errors / errors - 1) < tolerance).all()
     z = (literal.mean(axis=1) - exact.task_losses) / (literal.std(axis=1) / 100)
     assert np.abs(z).max() < 4

@@ -49,7 +49,7 @@ def test_only_what_is_trained_has_a_gradient() -> None:
     plain = LinearAttention(2, 2)
     assert not plain.prompts.requires_grad
     assert not plain.heads.requires_grad
-    both = LinearAttention(2, 2, prompts=True, heads=True)
+    both = LinearAttention(2, 2, prompts=True, heads=True, dtype=torch.float64)
     *batch, targets = (torch.from_numpy(x) for x in sequences(np.random.default_rng(1), 40, 5))
     (both(*batch) - targets).square().mean().backward()
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in both.parameters())
@@ -59,7 +59,7 @@ def test_the_layer_trains_towards_the_closed_form() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     generator = np.random.default_rng(2)
-    layer = LinearAttention(2, 2, prompts=True)
+    layer = LinearAttention(2, 2, prompts=True, dtype=torch.float64)
     n_steps = 400
     optimiser = torch.optim.Adam([p for p in layer.parameters() if p.requires_grad], lr=0.02)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, n_steps)

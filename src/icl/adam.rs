@@ -9,11 +9,11 @@ use rayon::prelude::*;
 use super::gradient::{Example, RawLayer, accumulate};
 use super::matrices::{cholesky, root, to_rows, to_vec};
 use super::mixture::Mixture;
-use super::sequences::{dot, fill_normal};
+use super::sequences::dot;
 use super::setting::Setting;
 use super::simulate::Moments;
 use crate::error::Result;
-use crate::random::stream;
+use crate::random::{fill_normal, stream};
 use crate::threads::Monitor;
 
 const FIRST_DECAY: f64 = 0.9;

@@ -161,8 +161,7 @@ fn add_outer(matrix: &mut [f64], left: &[f64], right: &[f64]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::icl::sequences::fill_normal;
-    use crate::random::stream;
+    use crate::random::{fill_normal, stream};
 
     #[test]
     fn the_gradient_is_the_slope_of_the_loss() {

@@ -36,3 +36,4 @@ pub mod setting;
 pub mod simulate;
 pub mod solve;
 pub mod weights;
+pub mod wishart;

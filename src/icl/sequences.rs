@@ -6,12 +6,12 @@
 
 use faer::{Col, Mat, Scale};
 use rand::Rng;
-use rand_distr::{ChiSquared, Distribution, StandardNormal};
 
 use super::matrices::{cholesky, root, to_rows, to_vec};
 use super::mixture::Mixture;
 use super::predictor::Predictor;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::random::fill_normal;
 
 /// Everything one task's sequences need, whitened; matrices are row-major.
 #[derive(Debug, Clone)]
@@ -64,10 +64,10 @@ impl Sampler {
 pub struct Scratch {
     inputs: Vec<f64>,
     label_noise: Vec<f64>,
-    deviation: Vec<f64>,
-    vector: Vec<f64>,
-    gradient: Vec<f64>,
-    factor: Vec<f64>,
+    pub(super) deviation: Vec<f64>,
+    pub(super) vector: Vec<f64>,
+    pub(super) gradient: Vec<f64>,
+    pub(super) factor: Vec<f64>,
     start: Vec<f64>,
 }
 
@@ -121,77 +121,6 @@ pub fn drawn_loss(
         }
     }
     total / signs.len() as f64
-}
-
-/// Draws only the Gram matrix of the inputs (Bartlett's factor of a Wishart matrix) and integrates
-/// task vector and label noise out: the loss expected given the inputs.
-///
-/// `|(I - B G) mu + B G v - b|^2 + |(I - B G) S^(1/2)|^2 + s2 tr(B G B')`
-pub fn conditional_loss(
-    sampler: &Sampler,
-    generator: &mut impl Rng,
-    scratch: &mut Scratch,
-) -> Result<f64> {
-    let (dim, rank) = (sampler.dim, sampler.n_examples.min(sampler.dim));
-    fill_bartlett(sampler, generator, &mut scratch.factor)?;
-    let mut total = 0.0;
-    for row in 0..dim {
-        let gain = &sampler.gain[row * dim..(row + 1) * dim];
-        // One row of B A, then of B G = B A A'.
-        scratch.deviation.fill(0.0);
-        for (&entry, factor) in gain.iter().zip(scratch.factor.chunks_exact(dim)) {
-            for (sum, &value) in scratch.deviation[..rank].iter_mut().zip(factor) {
-                *sum += entry * value;
-            }
-        }
-        total += sampler.noise * sampler.noise * dot(&scratch.deviation, &scratch.deviation);
-        for (step, factor) in scratch
-            .vector
-            .iter_mut()
-            .zip(scratch.factor.chunks_exact(dim))
-        {
-            *step = dot(factor, &scratch.deviation);
-        }
-        let learnt_shift = dot(&scratch.vector, &sampler.shift);
-        for step in scratch.vector.iter_mut() {
-            *step = -*step;
-        }
-        scratch.vector[row] += 1.0;
-        let missed = dot(&scratch.vector, &sampler.mean) + learnt_shift - sampler.bias[row];
-        total += missed * missed;
-        scratch.gradient.fill(0.0);
-        for (&kept, spread) in scratch.vector.iter().zip(sampler.spread.chunks_exact(dim)) {
-            for (sum, &value) in scratch.gradient.iter_mut().zip(spread) {
-                *sum += kept * value;
-            }
-        }
-        total += dot(&scratch.gradient, &scratch.gradient);
-    }
-    Ok(total)
-}
-
-/// Lower trapezoidal A `[dim, min(n, dim)]` (zero-padded to square) with `A A' ~ Wishart(n, I)`.
-fn fill_bartlett(sampler: &Sampler, generator: &mut impl Rng, factor: &mut [f64]) -> Result<()> {
-    let (dim, n) = (sampler.dim, sampler.n_examples);
-    factor.fill(0.0);
-    for row in 0..dim {
-        let filled = row.min(n);
-        fill_normal(generator, &mut factor[row * dim..row * dim + filled]);
-        if row < n {
-            let freedom = (n - row) as f64;
-            let chi_squared = ChiSquared::new(freedom)
-                .map_err(|_| Error::Mixture("a chi-squared law needs a positive freedom".into()))?;
-            factor[row * dim + row] = chi_squared.sample(generator).sqrt();
-        }
-    }
-    Ok(())
-}
-
-/// Standard normal numbers.
-pub fn fill_normal(generator: &mut impl Rng, values: &mut [f64]) {
-    for value in values {
-        *value = StandardNormal.sample(generator);
-    }
 }
 
 /// Inner product with four partial sums, which the compiler keeps in vector registers.

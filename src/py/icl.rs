@@ -243,23 +243,21 @@ fn icl_estimate<'py>(
     seed: u64,
     n_threads: Option<usize>,
 ) -> PyResult<MixturesOut<'py>> {
-    let rows: Vec<f64> = data.0.as_array().iter().copied().collect();
+    let (rows, dim) = flat(&data.0);
     let labels = data.1.as_array().to_vec();
     let (offsets, tasks) = (to_sizes(&data.2), to_sizes(&data.3));
-    let dim = data.0.as_array().ncols();
     let n_replicates = count(n_replicates, "n_replicates")?;
+    let sharing = Sharing::new(sharing);
     let mixtures = detached(py, n_threads, None, |monitor| {
         let data = Data::new(&rows, &labels, &offsets, &tasks, dim)?;
-        estimate(
-            data,
-            n_tasks,
-            Sharing::new(sharing),
-            n_replicates,
-            seed,
-            monitor,
-        )
+        estimate(data, n_tasks, sharing, n_replicates, seed, monitor)
     })?;
     mixture_arrays(py, &mixtures)
+}
+
+fn flat(rows: &PyReadonlyArray2<'_, f64>) -> (Vec<f64>, usize) {
+    let view = rows.as_array();
+    (view.iter().copied().collect(), view.ncols())
 }
 
 fn moments<'py>(py: Python<'py>, tasks: &[Moments]) -> (Vector<'py>, Vector<'py>) {

@@ -20,7 +20,8 @@ __all__ = ["Method", "Simulation", "simulate"]
 # Where nothing is left to draw, the standard error is 0 and sums still round.
 _ROUNDING = 1e-14
 
-Method = Literal["sequences", "antithetic", "conditional"]
+Method = Literal["sequences", "antithetic", "sufficient", "conditional"]
+_METHODS = ("sequences", "antithetic", "sufficient", "conditional")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -80,8 +81,9 @@ def simulate(
 
     Tasks are strata: each gets its share of ``n_sequences``, so the choice of the task adds no
     variance. ``sequences`` draws everything; ``antithetic`` uses every context twice, with
-    opposite task deviation and label noise; ``conditional`` draws only the inputs' Gram matrix
-    and integrates task vector and noise out. docs/icl.md has their measured efficiency.
+    opposite task deviation and label noise; ``sufficient`` draws only the Gram matrix of the
+    inputs and the noise it carries, which leaves the distribution of the loss as it is;
+    ``conditional`` draws the Gram matrix and integrates task vector and noise out. docs/icl.md has their measured efficiency.
 
     Parameters
     ----------
@@ -108,7 +110,7 @@ def simulate(
     >>> simulate(mixture, 5, 1000, setting="joint_prompt", rng=1).n_sequences.tolist()
     [500, 500]
     """
-    check_choice(method, ("sequences", "antithetic", "conditional"), "method")
+    check_choice(method, _METHODS, "method")
     exact = setting if isinstance(setting, Optimum) else optimum(mixture, n_examples, setting)
     losses, errors, counts = _core.icl_simulate(
         mixture._arrays,

@@ -35,6 +35,10 @@ class LinearAttention(nn.Module):
     start
         "random", or "gradient_step": query and key equal and value near the identity, which
         avoids the saddles at which most random starts stay (docs/icl.md).
+    scale
+        Standard deviation of the random part of the start.
+    dtype
+        Number type of the weights; torch's default if None.
 
     Raises
     ------
@@ -58,7 +62,7 @@ class LinearAttention(nn.Module):
         heads: bool = False,
         start: Start = "gradient_step",
         scale: float = 0.2,
-        dtype: torch.dtype = torch.float64,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         check_choice(start, ("random", "gradient_step"), "start")
@@ -92,7 +96,7 @@ class LinearAttention(nn.Module):
         tensor([[-1., -2.,  1.]], dtype=torch.float64, requires_grad=True)
         """
         dim, n_tasks = len(weights.query) - 1, len(weights.heads)
-        layer = cls(dim, n_tasks, prompts=True, heads=True)
+        layer = cls(dim, n_tasks, prompts=True, heads=True, dtype=torch.float64)
         with torch.no_grad():
             for name in ("query", "key", "value", "prompts", "heads"):
                 getattr(layer, name).copy_(torch.from_numpy(getattr(weights, name).copy()))
