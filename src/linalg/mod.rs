@@ -2,9 +2,9 @@
 //! it, so the matrix of scores between two prompts never has to exist as a whole.
 //!
 //! ```text
-//! sources  [n_tokens, dim] -> panels of SOURCE_ROWS tokens   \
-//!                                                              tile [SOURCE_ROWS, TARGET_LANES]
-//! targets  [n_tokens, dim] -> panels of TARGET_LANES tokens  /        -> visitor
+//! sources  [n_tokens, dim] -> panels of PANEL tokens  \
+//!                                                              tile [PANEL, PANEL]
+//! targets  [n_tokens, dim] -> panels of PANEL tokens  /        -> visitor
 //! ```
 //!
 //! Every element of a tile is one sum over `dim`, added strictly in order by separate
@@ -17,7 +17,6 @@ mod vector;
 
 pub use panels::Panels;
 pub use product::{
-    Inner, SOURCE_ROWS, SourcePanels, SquaredDifference, TARGET_LANES, TargetPanels, Term, Tile,
-    for_each_row, for_each_tile,
+    Inner, PANEL, SquaredDifference, Term, Tile, TokenPanels, for_each_row, for_each_tile,
 };
-pub use vector::{dot, mean_row, unit};
+pub use vector::{Ray, dot, mean_row, unit};

@@ -15,9 +15,15 @@ pub struct Panels<const WIDTH: usize> {
 impl<const WIDTH: usize> Panels<WIDTH> {
     /// Packs `tokens [n_tokens, dim]`.
     pub fn pack(tokens: TokenMatrix<'_>) -> Self {
-        let (n_tokens, dim) = (tokens.n_tokens(), tokens.dim());
+        Self::pack_rows(tokens.values(), tokens.dim())
+    }
+
+    /// Packs rows of width `dim`.
+    pub fn pack_rows(rows: &[f64], dim: usize) -> Self {
+        let rows = rows.chunks_exact(dim);
+        let n_tokens = rows.len();
         let mut values = vec![0.0; n_tokens.div_ceil(WIDTH) * WIDTH * dim];
-        for (index, row) in tokens.rows().enumerate() {
+        for (index, row) in rows.enumerate() {
             let start = (index / WIDTH) * WIDTH * dim + index % WIDTH;
             for (slot, &value) in values[start..].iter_mut().step_by(WIDTH).zip(row) {
                 *slot = value;

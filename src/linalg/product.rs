@@ -9,16 +9,12 @@ use super::panels::Panels;
 // for 8 x 8 tokens 19, 18, 32, 27, 23. Eight sums cover the latency of an addition and leave half
 // of the 16 registers of AVX2 free.
 
-/// Source tokens per tile.
-pub const SOURCE_ROWS: usize = 8;
-/// Target tokens per tile: one AVX-512 register of f64; a narrower processor sweeps the panel in
-/// several columns.
-pub const TARGET_LANES: usize = 8;
+/// Tokens per panel, on both sides: a tile is 8 x 8, one AVX-512 register of f64 wide; a narrower
+/// processor sweeps it in several columns.
+pub const PANEL: usize = 8;
 
-/// Source tokens as the product reads them.
-pub type SourcePanels = Panels<SOURCE_ROWS>;
-/// Target tokens as the product reads them.
-pub type TargetPanels = Panels<TARGET_LANES>;
+/// One prompt as the product reads it, on either side.
+pub type TokenPanels = Panels<PANEL>;
 
 /// What one coordinate of a token pair adds to the pair's sum.
 pub trait Term: Copy {
@@ -238,7 +234,7 @@ mod tests {
             let p = TokenMatrix::new(&p, dim).unwrap();
             let q = TokenMatrix::new(&q, dim).unwrap();
             let mut rows = Vec::new();
-            for_each_row(&SourcePanels::pack(p), &TargetPanels::pack(q), Inner, |row, scores| {
+            for_each_row(&TokenPanels::pack(p), &TokenPanels::pack(q), Inner, |row, scores| {
                 rows.push((row, scores.to_vec()));
             });
             for (index, (row, scores)) in rows.iter().enumerate() {

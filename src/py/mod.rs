@@ -8,6 +8,7 @@ mod evaluation;
 mod files;
 mod low_rank;
 mod selection;
+mod similarity;
 mod threads;
 mod tokens;
 
@@ -25,5 +26,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     tokens::register(module)?;
     selection::register(module)?;
     evaluation::register(module)?;
+    similarity::register(module)?;
     Ok(())
 }

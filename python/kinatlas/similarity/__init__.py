@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from kinatlas.similarity.compute import similarity_matrix, token_similarity
+from kinatlas.similarity.kernels import KernelInfo, kernel_info, kernel_names
 from kinatlas.similarity.matrix import SimilarityMatrix
 
-__all__ = ["SimilarityMatrix"]
+__all__ = [
+    "KernelInfo",
+    "SimilarityMatrix",
+    "kernel_info",
+    "kernel_names",
+    "similarity_matrix",
+    "token_similarity",
+]
