@@ -109,7 +109,7 @@ class Encoder:
         """Projected rows at their places: [n, n_heads, length, dim_head], zero elsewhere."""
         padded = rows.new_zeros(*places.shape, self.dim)
         padded[places] = self._linear(rows, name)
-        return padded.unflatten(2, (N_HEADS, -1)).transpose(1, 2)
+        return padded.view(*places.shape, N_HEADS, -1).transpose(1, 2)
 
 
 def _weights(model: onnx.ModelProto) -> tuple[dict[str, Tensor], float]:

@@ -166,12 +166,14 @@ def _kernels(score: Table, groups: dict[str, str], prompts: Prompts) -> dict[str
             predictors[f"{kernel}_{start}"] = np.stack(values)
     for name, value in predictors.items():
         quality = [ndcg(value[i, row, keep], truth[i, row, keep]) for i, row, keep in cells]
-        observed, p_value = mantel(value, truth, N_RELABELLINGS)
+        members = [groups[task] for task in names]
+        observed, p_value, p_inside = mantel(value, truth, members, N_RELABELLINGS)
         by_seed = np.reshape(quality, (len(seeds), -1)).mean(axis=1)
         result[name] = {
             "ndcg": round(100 * float(np.mean(quality)), 1),
             "ndcg_by_seed": [round(100 * float(q), 1) for q in by_seed],
             "spearman": round(observed, 3),
             "p": round(p_value, 4),
+            "p_inside_groups": round(p_inside, 4),
         }
     return result

@@ -66,9 +66,9 @@ KERNELS: dict[str, Kernel] = {
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks [n] from 0, ties sharing their mean."""
-    below = (values[:, None] > values[None, :]).sum(axis=1)
-    equal = (values[:, None] == values[None, :]).sum(axis=1)
+    """Ranks [..., n] from 0 along the last axis, ties sharing their mean."""
+    below = (values[..., :, None] > values[..., None, :]).sum(axis=-1)
+    equal = (values[..., :, None] == values[..., None, :]).sum(axis=-1)
     mean: np.ndarray = below + (equal - 1) / 2
     return mean
 
@@ -105,11 +105,14 @@ def ndcg_chance(truth: np.ndarray) -> float:
     return float(gains.mean() * weights.sum() / (np.sort(gains)[::-1] @ weights))
 
 
-def mantel(values: np.ndarray, truth: np.ndarray, n_draws: int) -> tuple[float, float]:
-    """Mean Spearman of values and truth [n_seeds, n_tasks, n_tasks], and its p-value.
+def mantel(
+    values: np.ndarray, truth: np.ndarray, groups: list[str], n_draws: int
+) -> tuple[float, float, float]:
+    """Mean Spearman of values and truth [n_seeds, n_tasks, n_tasks], and two p-values.
 
     The null relabels the tasks of the prediction, rows and columns together, because the cells
-    of one task are not independent (Mantel 1967).
+    of one task are not independent (Mantel 1967). For the second p-value tasks change names
+    inside their group only: it asks for more than knowing the groups.
     """
     n_tasks = values.shape[1]
     foreign = ~np.eye(n_tasks, dtype=bool)
@@ -117,18 +120,26 @@ def mantel(values: np.ndarray, truth: np.ndarray, n_draws: int) -> tuple[float, 
 
     def ranked(cube: np.ndarray) -> np.ndarray:
         """Centred ranks of the foreign sources, scaled to unit length."""
-        rows = np.stack([[ranks(m[t, pick[t]]) for t in range(n_tasks)] for m in cube])
+        rows = ranks(np.take_along_axis(cube, pick[None], axis=2))
         rows -= rows.mean(axis=2, keepdims=True)
         norm = np.linalg.norm(rows, axis=2, keepdims=True)
         scaled: np.ndarray = np.divide(rows, norm, out=np.zeros_like(rows), where=norm > 0)
         return scaled
 
+    def quality(order: np.ndarray) -> float:
+        return float((ranked(values[:, order][:, :, order]) * aim).sum(axis=2).mean())
+
     aim = ranked(truth)
-    observed = float((ranked(values) * aim).sum(axis=2).mean())
+    observed = quality(np.arange(n_tasks))
     rng = np.random.default_rng(0)
-    hits = 0
-    for _ in range(n_draws):
-        order = rng.permutation(n_tasks)
-        shuffled = values[:, order][:, :, order]
-        hits += bool((ranked(shuffled) * aim).sum(axis=2).mean() >= observed - 1e-12)
-    return observed, (1 + hits) / (1 + n_draws)
+    p_values = []
+    for blocks in (["any"] * n_tasks, groups):
+        hits = 0
+        for _ in range(n_draws):
+            order = np.arange(n_tasks)
+            for block in dict.fromkeys(blocks):
+                members = np.flatnonzero(np.array(blocks) == block)
+                order[members] = rng.permutation(members)
+            hits += quality(order) >= observed - 1e-12
+        p_values.append((1 + hits) / (1 + n_draws))
+    return observed, p_values[0], p_values[1]
