@@ -156,8 +156,11 @@ def _kernels(score: Table, groups: dict[str, str], prompts: Prompts) -> dict[str
     truth = np.stack([square(score, names, seed) for seed in seeds])
     foreign = ~np.eye(len(names), dtype=bool)
     cells = [(i, row, keep) for i in range(len(seeds)) for row, keep in enumerate(foreign)]
-    chance = float(np.mean([ndcg_chance(truth[i, row, keep]) for i, row, keep in cells]))
-    result: dict[str, Any] = {"chance_ndcg": round(100 * chance, 1)}
+    chance = np.reshape([ndcg_chance(truth[i, r, keep]) for i, r, keep in cells], (len(seeds), -1))
+    result: dict[str, Any] = {
+        "chance_ndcg": round(100 * float(chance.mean()), 1),
+        "chance_ndcg_by_seed": [round(100 * float(c), 1) for c in chance.mean(axis=1)],
+    }
     same = np.array([[float(groups[s] == groups[t]) for s in names] for t in names])
     predictors = {"same_group": np.stack([same] * len(seeds))}
     for start in ("raw", "drift"):
