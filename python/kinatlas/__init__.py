@@ -8,7 +8,13 @@ from kinatlas.evaluation import Evaluation, TransferTable, evaluate
 from kinatlas.io import load_atlas, save_atlas
 from kinatlas.report import Report
 from kinatlas.selection import Ranking, rank_sources
-from kinatlas.similarity import SimilarityMatrix
+from kinatlas.similarity import (
+    SimilarityMatrix,
+    kernel_names,
+    module_similarity,
+    similarity_matrix,
+    token_similarity,
+)
 from kinatlas.tasks import Atlas, LowRank, LowRankAtlas, Task
 
 __all__ = [
@@ -25,9 +31,13 @@ __all__ = [
     "errors",
     "evaluate",
     "io",
+    "kernel_names",
     "load_atlas",
+    "module_similarity",
     "num_threads",
     "rank_sources",
     "save_atlas",
     "set_num_threads",
+    "similarity_matrix",
+    "token_similarity",
 ]
