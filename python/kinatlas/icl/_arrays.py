@@ -44,7 +44,7 @@ def frozen(array: Floats) -> Floats:
     >>> frozen(np.ones(2)).flags.writeable
     False
     """
-    copy = array.copy()
+    copy: Floats = array.copy()
     copy.flags.writeable = False
     return copy
 
