@@ -6,8 +6,10 @@
 //! that `evaluation` stands on `selection`.
 
 pub mod element;
+pub mod embeddings;
 pub mod error;
 pub mod evaluation;
+pub mod files;
 pub mod linalg;
 pub mod selection;
 pub mod similarity;

@@ -16,12 +16,12 @@
 //! several equally good sources is as good as finding another. (m + 1) / (b + 1) is the mean
 //! smallest position of b marked among m shuffled places.
 
-use super::{Metric, Ranked};
+use super::{Metric, Orders, Ranked};
 
 /// Expected 1-based rank of the best placed of the truly best candidates.
-pub fn best_rank(ranked: &Ranked) -> Metric {
-    let best = ranked.best();
-    Metric::of(ranked, |order| first_best(order, best))
+pub fn best_rank(orders: &Orders) -> Metric {
+    let best = orders.best();
+    Metric::of(orders, |order| first_best(order, best))
 }
 
 fn first_best(order: &Ranked, best: f64) -> f64 {

@@ -96,19 +96,21 @@ impl Gain {
             .ok_or_else(|| Error::UnknownName(format!("unknown gain '{name}'; known: '{known}'")))
     }
 
-    /// Gains [n] in predicted order, up to a common positive factor.
+    /// Gains [n] in the given order, up to a common positive factor; `ideal` is the order of the
+    /// same candidates by their truth.
     pub fn gains(
         self,
-        ranked: &Ranked,
+        order: &Ranked,
+        ideal: &Ranked,
         units: Units,
         baseline: Option<f64>,
     ) -> std::result::Result<Vec<f64>, Undefined> {
-        let truth = ranked.truth();
+        let truth = order.truth();
         Ok(match self {
             Self::Exp2Percent => exp2_less_one(truth.iter().map(|&p| units.percent(p)).collect()),
             Self::Exp2Fraction => exp2_less_one(truth.iter().map(|&p| units.fraction(p)).collect()),
             Self::Linear => truth.iter().map(|&p| units.percent(p)).collect(),
-            Self::Rank => exp2_less_one(relevance(ranked)),
+            Self::Rank => exp2_less_one(relevance(order, ideal)),
             Self::ClippedGain => {
                 let baseline = baseline.ok_or(Undefined::NoBaseline)?;
                 let above = |&p: &f64| units.percent(p - baseline).max(0.0);
@@ -119,20 +121,15 @@ impl Gain {
 }
 
 // Candidates minus the average rank of the truth: n for a single best, 1 for a single worst.
-fn relevance(ranked: &Ranked) -> Vec<f64> {
-    let ideal = ranked.ideal();
+fn relevance(order: &Ranked, ideal: &Ranked) -> Vec<f64> {
     let sorted = ideal.truth();
     let rank = |value: f64| {
         let better = sorted.partition_point(|&other| other > value);
         let not_worse = sorted.partition_point(|&other| other >= value);
         (better + not_worse - 1) as f64 / 2.0
     };
-    let n = ranked.n() as f64;
-    ranked
-        .truth()
-        .iter()
-        .map(|&value| n - rank(value))
-        .collect()
+    let n = sorted.len() as f64;
+    order.truth().iter().map(|&value| n - rank(value)).collect()
 }
 
 fn exp2_less_one(exponents: Vec<f64>) -> Vec<f64> {

@@ -1,7 +1,7 @@
 //! How good a predicted order of sources is, beside what chance and a perfect order would get.
 //!
 //! ```text
-//! scores [n], truth [n] --> Ranked: truth in predicted order, ties in groups --> metric
+//! scores [n], truth [n] --> Orders: truth in predicted order, ties in groups --> metric
 //!                           all in one group (random order)                  --> chance
 //!                           ordered by the truth itself                      --> best
 //! ```
@@ -20,11 +20,13 @@ mod top_k;
 
 pub use gains::{Gain, Units};
 pub use means::{Summary, chance_corrected, seed_means, summarise};
-pub use ranked::Ranked;
+pub use ranked::{Orders, Ranked};
 
 use ndarray::{Array2, Array3};
+use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::threads::Monitor;
 
 /// Why a metric has no value for a list of candidates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,11 +93,11 @@ pub struct Metric {
 pub type Outcome = std::result::Result<Metric, Undefined>;
 
 impl Metric {
-    fn of(ranked: &Ranked, metric: impl Fn(&Ranked) -> f64) -> Self {
+    fn of(orders: &Orders, metric: impl Fn(&Ranked) -> f64) -> Self {
         Self {
-            value: metric(ranked),
-            chance: metric(&ranked.all_tied()),
-            best: metric(&ranked.ideal()),
+            value: metric(&orders.predicted),
+            chance: metric(&orders.tied),
+            best: metric(&orders.ideal),
         }
     }
 }
@@ -135,19 +137,19 @@ impl Protocol {
         if self.k.contains(&0) {
             return Err(Error::Value("k is 0, expected at least 1".into()));
         }
-        let ranked = Ranked::new(scores, truth)?;
-        if ranked.n() < 2 {
+        let orders = Orders::new(scores, truth)?;
+        if orders.n() < 2 {
             let n_metrics = 2 * self.k.len() + 4;
             return Ok(vec![Err(Undefined::FewCandidates); n_metrics]);
         }
-        let mut outcomes = vec![ndcg::ndcg(&ranked, self, baseline)];
-        outcomes.extend(self.k.iter().map(|&k| top_k::regret(&ranked, k)));
+        let mut outcomes = vec![ndcg::ndcg(&orders, self, baseline)];
+        outcomes.extend(self.k.iter().map(|&k| top_k::regret(&orders, k)));
         outcomes.extend(
             self.k
                 .iter()
-                .map(|&k| top_k::performance(&ranked, k, self.units)),
+                .map(|&k| top_k::performance(&orders, k, self.units)),
         );
-        outcomes.push(Ok(best_rank::best_rank(&ranked)));
+        outcomes.push(Ok(best_rank::best_rank(&orders)));
         outcomes.push(correlation::spearman(scores, truth)?);
         outcomes.push(correlation::kendall(scores, truth));
         Ok(outcomes)
@@ -165,20 +167,22 @@ pub struct Batch {
 }
 
 /// Evaluates list after list; list `i` owns candidates `offsets[i]..offsets[i + 1]`, and a NaN
-/// in `baseline [n_lists]` means that the list has none. `tick` is called once a list.
+/// in `baseline [n_lists]` means that the list has none. Lists run in parallel, each alone, so
+/// the number of threads changes nothing; the monitor counts them.
 pub fn evaluate_lists(
     protocol: &Protocol,
     scores: &[f64],
     truth: &[f64],
     baseline: &[f64],
     offsets: &[usize],
-    tick: impl Fn() -> Result<()>,
+    monitor: &Monitor,
 ) -> Result<Batch> {
     let n_lists = offsets.len().saturating_sub(1);
     let ordered = offsets.windows(2).all(|pair| pair[0] <= pair[1]);
-    if !ordered || offsets.last() != Some(&scores.len()) || baseline.len() != n_lists {
+    let ends = (offsets.first(), offsets.last());
+    if !ordered || ends != (Some(&0), Some(&scores.len())) || baseline.len() != n_lists {
         return Err(Error::Shape(format!(
-            "offsets must grow to the {} candidates, with one baseline a list",
+            "offsets must grow from 0 to the {} candidates, with one baseline a list",
             scores.len()
         )));
     }
@@ -189,24 +193,27 @@ pub fn evaluate_lists(
             scores.len()
         )));
     }
+    let outcomes: Vec<Vec<Outcome>> = (0..n_lists)
+        .into_par_iter()
+        .map(|list| {
+            let candidates = offsets[list]..offsets[list + 1];
+            let known = Some(baseline[list]).filter(|value| !value.is_nan());
+            let result = protocol.outcomes(&scores[candidates.clone()], &truth[candidates], known);
+            monitor.tick(1).and(result)
+        })
+        .collect::<Result<_>>()?;
     let n_metrics = protocol.metric_names().len();
     let mut metrics = Array3::from_elem((n_lists, n_metrics, 3), f64::NAN);
     let mut reasons = Array2::zeros((n_lists, n_metrics));
-    for (list, bounds) in offsets.windows(2).enumerate() {
-        tick()?;
-        let candidates = bounds[0]..bounds[1];
-        let known = Some(baseline[list]).filter(|value| !value.is_nan());
-        let outcomes = protocol.outcomes(&scores[candidates.clone()], &truth[candidates], known)?;
-        for (at, outcome) in outcomes.into_iter().enumerate() {
-            match outcome {
-                Ok(metric) => {
-                    let numbers = [metric.value, metric.chance, metric.best];
-                    for (part, number) in numbers.into_iter().enumerate() {
-                        metrics[[list, at, part]] = number;
-                    }
-                }
-                Err(reason) => reasons[[list, at]] = reason as u8,
+    for (place, outcome) in outcomes.into_iter().flatten().enumerate() {
+        let (list, at) = (place / n_metrics, place % n_metrics);
+        match outcome {
+            Ok(metric) => {
+                metrics[[list, at, 0]] = metric.value;
+                metrics[[list, at, 1]] = metric.chance;
+                metrics[[list, at, 2]] = metric.best;
             }
+            Err(reason) => reasons[[list, at]] = reason as u8,
         }
     }
     Ok(Batch { metrics, reasons })

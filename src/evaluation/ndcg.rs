@@ -15,33 +15,27 @@
 //! Source: Järvelin and Kekäläinen (2002), ACM TOIS 20; ties after McSherry and Najork (2008),
 //! ECIR. Chance is mean(gain) * sum(discount) / ideal DCG, the same sum over one group.
 
-use super::{Metric, Outcome, Protocol, Ranked, Undefined};
+use super::{Metric, Orders, Outcome, Protocol, Ranked, Undefined};
 
 /// NDCG in [0, 1] for gains of one sign; signed gains may give a negative value.
-pub fn ndcg(ranked: &Ranked, protocol: &Protocol, baseline: Option<f64>) -> Outcome {
-    let dcg = |order: &Ranked| {
-        let gains = protocol.gain.gains(order, protocol.units, baseline)?;
-        Ok(discounted(order, &gains))
-    };
-    let ideal_order = ranked.ideal();
-    let gains = protocol
-        .gain
-        .gains(&ideal_order, protocol.units, baseline)?;
-    let ideal = discounted(&ideal_order, &gains);
+pub fn ndcg(orders: &Orders, protocol: &Protocol, baseline: Option<f64>) -> Outcome {
+    let Protocol { gain, units, .. } = protocol;
+    let gains = |order| gain.gains(order, &orders.ideal, *units, baseline);
+    let dcg = |order| gains(order).map(|gained| discounted(order, &gained));
+    let best_first = gains(&orders.ideal)?;
     // Gains never fall where the truth rises, so the ends of the ideal order are the extremes.
-    if gains[0] <= 0.0 {
+    let (largest, smallest) = (best_first[0], best_first[best_first.len() - 1]);
+    let ideal = discounted(&orders.ideal, &best_first);
+    if largest <= 0.0 || (ideal <= 0.0 && largest > smallest) {
         return Err(Undefined::NoPositiveGain);
     }
-    if gains[0] == gains[gains.len() - 1] {
+    if largest == smallest {
         return Err(Undefined::EqualGains);
-    }
-    if ideal <= 0.0 {
-        return Err(Undefined::NoPositiveGain);
     }
     Ok(Metric {
         // Rounding may lift an order that equals the ideal one above 1 by its last bit.
-        value: (dcg(ranked)? / ideal).min(1.0),
-        chance: dcg(&ranked.all_tied())? / ideal,
+        value: (dcg(&orders.predicted)? / ideal).min(1.0),
+        chance: dcg(&orders.tied)? / ideal,
         best: 1.0,
     })
 }

@@ -3,6 +3,40 @@
 use crate::error::Result;
 use crate::selection::Order;
 
+/// One list of candidates in the three orders that every metric is computed on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Orders {
+    /// By descending prediction.
+    pub predicted: Ranked,
+    /// One group of everything: the order that knows nothing.
+    pub tied: Ranked,
+    /// By the truth itself; candidates of equal truth stay tied.
+    pub ideal: Ranked,
+}
+
+impl Orders {
+    /// Lays out `truth [n]` by descending `scores [n]`, and by the truth.
+    pub fn new(scores: &[f64], truth: &[f64]) -> Result<Self> {
+        let predicted = Ranked::new(scores, truth)?;
+        Ok(Self {
+            tied: predicted.all_tied(),
+            ideal: predicted.ideal(),
+            predicted,
+        })
+    }
+
+    /// Number of candidates.
+    pub fn n(&self) -> usize {
+        self.ideal.n()
+    }
+
+    /// The largest measured score; minus infinity without candidates.
+    pub fn best(&self) -> f64 {
+        let first = self.ideal.truth.first();
+        first.copied().unwrap_or(f64::NEG_INFINITY)
+    }
+}
+
 /// Measured scores from the best predicted candidate to the worst; candidates with equal
 /// predictions form a group, inside which the truth descends.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,8 +46,7 @@ pub struct Ranked {
 }
 
 impl Ranked {
-    /// Lays out `truth [n]` by descending `scores [n]`.
-    pub fn new(scores: &[f64], truth: &[f64]) -> Result<Self> {
+    fn new(scores: &[f64], truth: &[f64]) -> Result<Self> {
         let order = Order::descending(scores, truth)?;
         Ok(Self {
             truth: order.indices().iter().map(|&index| truth[index]).collect(),
@@ -38,20 +71,13 @@ impl Ranked {
             .map(|pair| (pair[0], &self.truth[pair[0]..pair[1]]))
     }
 
-    /// The largest measured score; minus infinity without candidates.
-    pub fn best(&self) -> f64 {
-        self.truth.iter().copied().fold(f64::NEG_INFINITY, f64::max)
-    }
-
-    /// The order that knows nothing: one group of everything.
-    pub fn all_tied(&self) -> Self {
+    fn all_tied(&self) -> Self {
         let truth = self.sorted();
         let bounds = vec![0, truth.len()];
         Self { truth, bounds }
     }
 
-    /// The order by the truth itself; candidates of equal truth stay tied.
-    pub fn ideal(&self) -> Self {
+    fn ideal(&self) -> Self {
         let truth = self.sorted();
         let starts = (0..truth.len()).filter(|&at| at == 0 || truth[at] != truth[at - 1]);
         let bounds = starts.chain([truth.len()]).collect();

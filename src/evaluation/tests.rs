@@ -91,7 +91,14 @@ fn codes_are_the_places_of_the_reasons() {
 fn bad_lists_are_refused() {
     let protocol = protocol(Gain::Linear, 1);
     let run = |scores: &[f64], truth: &[f64], offsets: &[usize]| {
-        evaluate_lists(&protocol, scores, truth, &[f64::NAN], offsets, || Ok(()))
+        evaluate_lists(
+            &protocol,
+            scores,
+            truth,
+            &[f64::NAN],
+            offsets,
+            &Monitor::default(),
+        )
     };
     assert!(run(&[1.0, 2.0], &[1.0, 2.0], &[0, 2]).is_ok());
     assert!(matches!(run(&[1.0], &[1.0], &[0, 2]), Err(Error::Shape(_))));

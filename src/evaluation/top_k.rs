@@ -17,27 +17,27 @@
 //! Source: Poth et al. (2021), EMNLP, for regret; the probabilities count the q-subsets whose
 //! best member is j, and over one group of all candidates they give the chance level.
 
-use super::{Metric, Outcome, Ranked, Undefined, Units};
+use super::{Metric, Orders, Outcome, Ranked, Undefined, Units};
 
 /// Regret of the first `k` in percent of the best score.
-pub fn regret(ranked: &Ranked, k: usize) -> Outcome {
-    let best = ranked.best();
-    if k > ranked.n() {
+pub fn regret(orders: &Orders, k: usize) -> Outcome {
+    let best = orders.best();
+    if k > orders.n() {
         return Err(Undefined::FewerThanK);
     }
     if best <= 0.0 {
         return Err(Undefined::BestNotPositive);
     }
     let relative = |order: &Ranked| 100.0 * (shortfall(order, k, best) / best);
-    Ok(Metric::of(ranked, relative))
+    Ok(Metric::of(orders, relative))
 }
 
 /// Mean measured score of the first `k`, in percent.
-pub fn performance(ranked: &Ranked, k: usize, units: Units) -> Outcome {
-    if k > ranked.n() {
+pub fn performance(orders: &Orders, k: usize, units: Units) -> Outcome {
+    if k > orders.n() {
         return Err(Undefined::FewerThanK);
     }
-    Ok(Metric::of(ranked, |order| {
+    Ok(Metric::of(orders, |order| {
         units.percent(mean_of_first(order, k))
     }))
 }

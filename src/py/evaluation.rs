@@ -51,9 +51,8 @@ fn evaluate_lists<'py>(
     let [scores, truth, baseline] =
         [&candidates.0, &candidates.1, &lists.1].map(|column| column.as_array().to_vec());
     let offsets = to_sizes(&lists.0);
-    let batch = detached(py, Some(1), None, |monitor| {
-        let tick = || monitor.tick(1);
-        evaluation::evaluate_lists(&protocol, &scores, &truth, &baseline, &offsets, tick)
+    let batch = detached(py, None, None, |monitor| {
+        evaluation::evaluate_lists(&protocol, &scores, &truth, &baseline, &offsets, monitor)
     })?;
     Ok((batch.metrics.to_pyarray(py), batch.reasons.to_pyarray(py)))
 }

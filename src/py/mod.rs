@@ -2,8 +2,11 @@
 
 mod convert;
 mod detach;
+mod embeddings;
 mod errors;
 mod evaluation;
+mod files;
+mod low_rank;
 mod selection;
 mod similarity;
 mod threads;
@@ -16,6 +19,9 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("is_debug_build", cfg!(debug_assertions))?;
+    embeddings::register(module)?;
+    files::register(module)?;
+    low_rank::register(module)?;
     threads::register(module)?;
     tokens::register(module)?;
     selection::register(module)?;

@@ -13,6 +13,7 @@ mod feature_mean;
 mod flatten;
 mod grid;
 mod linear_cka;
+pub mod low_rank;
 mod max_pairwise;
 mod mean_pairwise;
 mod optimal_assignment;

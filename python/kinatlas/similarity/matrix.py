@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from kinatlas._checks import check_choice, check_known, check_names
+from kinatlas._checks import check_choice, check_known, check_known_all, check_names
 from kinatlas._frames import Tabular, as_html, as_text, require
 from kinatlas.errors import FormatError, NonFiniteError, ShapeError
 
@@ -158,8 +158,8 @@ class SimilarityMatrix(Tabular):
         """
         kept_targets = self.targets if targets is None else tuple(targets)
         kept_sources = self.sources if sources is None else tuple(sources)
-        rows = [check_known(name, self.targets, "target") for name in kept_targets]
-        columns = [check_known(name, self.sources, "source") for name in kept_sources]
+        rows = check_known_all(kept_targets, self.targets, "target")
+        columns = check_known_all(kept_sources, self.sources, "source")
         whole = (kept_targets, kept_sources) == (self.targets, self.sources)
         return SimilarityMatrix(
             values=self.values[np.ix_(rows, columns)],

@@ -1,0 +1,157 @@
+//! Inner products of low-rank updates, from their factors alone.
+//!
+//! Formula     <s1 B1 A1, s2 B2 A2> = s1 s2 sum_ij (A1 A2^T)_ij (B1^T B2)_ij, summed over modules;
+//!             cosine = inner / sqrt(inner(1, 1) inner(2, 2))
+//! Shapes      A [rank, n_in], B [n_out, rank] per module; ranks may differ; result one number
+//! Range       inner any, cosine [-1, 1] up to rounding
+//! Promises    symmetric, scale-free (cosine), order-free (modules, tasks), factorisation-free:
+//!             (B G, G^-1 A) gives the same update
+//! Zero rows   a module that one side lacks adds 0; a zero update has cosine 0 with everything
+//! NaN         refused at the door; a sum that overflows is an error
+//! Precision   stored f16, f32 or f64, all products and sums in f64
+//! Cost        rank1 rank2 (n_in + n_out) multiplications per module; B A is never formed
+//!
+//! The identity is the cyclic trace, tr(A1^T B1^T B2 A2) = tr((A1 A2^T)^T (B1^T B2)). Comparing
+//! the concatenated factors instead gives no answer about the update: the same B A has many
+//! factorisations, whose concatenations may even point in opposite directions.
+
+mod grid;
+
+use half::f16;
+
+use crate::element::Element;
+use crate::error::{Error, Result};
+use crate::linalg::{Inner, TokenPanels, for_each_tile};
+use crate::tokens::TokenMatrix;
+
+pub use grid::{Updates, matrix, modules};
+
+/// Which number is made of the inner products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Score {
+    /// The inner product itself.
+    Inner,
+    /// The inner product of the updates divided by their norms.
+    Cosine,
+}
+
+/// Names and scores, one row per variant.
+pub const SCORES: [(&str, Score); 2] = [
+    ("low_rank_inner", Score::Inner),
+    ("low_rank_cosine", Score::Cosine),
+];
+
+impl Score {
+    /// The score of that name.
+    pub fn from_name(name: &str) -> Result<Self> {
+        let found = SCORES.iter().find(|(known, _)| *known == name);
+        found.map(|(_, score)| *score).ok_or_else(|| {
+            let known: Vec<&str> = SCORES.iter().map(|(known, _)| *known).collect();
+            Error::UnknownName(format!(
+                "kernel '{name}' does not compare low-rank updates; known are: {}",
+                known.join(", ")
+            ))
+        })
+    }
+}
+
+/// Row-major numbers in the type they are stored in.
+#[derive(Debug, Clone, Copy)]
+pub enum Numbers<'a> {
+    /// float16
+    F16(&'a [f16]),
+    /// float32
+    F32(&'a [f32]),
+    /// float64
+    F64(&'a [f64]),
+}
+
+impl Numbers<'_> {
+    fn widen(self) -> Vec<f64> {
+        match self {
+            Numbers::F16(values) => widen(values),
+            Numbers::F32(values) => widen(values),
+            Numbers::F64(values) => values.to_vec(),
+        }
+    }
+}
+
+fn widen<E: Element>(values: &[E]) -> Vec<f64> {
+    values.iter().map(|value| value.widen()).collect()
+}
+
+/// The update `scale * B A` of one module.
+#[derive(Debug, Clone, Copy)]
+pub struct Factors<'a> {
+    /// A `[rank, n_in]`
+    pub a: Numbers<'a>,
+    /// B `[n_out, rank]`
+    pub b: Numbers<'a>,
+    /// Sizes `[rank, n_in, n_out]`.
+    pub sizes: [usize; 3],
+    /// The number in front.
+    pub scale: f64,
+}
+
+/// Factors laid out for the product.
+struct Packed {
+    panels: [TokenPanels; 2],
+    scale: f64,
+}
+
+impl Packed {
+    fn new(factors: &Factors<'_>) -> Result<Self> {
+        let [rank, n_in, n_out] = factors.sizes;
+        let a = factors.a.widen();
+        let b = transposed(&factors.b.widen(), rank);
+        if rank == 0 || a.len() != rank * n_in || b.len() != rank * n_out {
+            return Err(Error::Shape(format!(
+                "factors hold {} and {} numbers, expected rank {rank} times {n_in} and {n_out}",
+                a.len(),
+                b.len()
+            )));
+        }
+        let (a, b) = (TokenMatrix::new(&a, n_in)?, TokenMatrix::new(&b, n_out)?);
+        Ok(Self {
+            panels: [TokenPanels::pack(a), TokenPanels::pack(b)],
+            scale: factors.scale,
+        })
+    }
+
+    fn rank(&self) -> usize {
+        self.panels[0].n_tokens()
+    }
+}
+
+/// `[n_out, rank]` to `[rank, n_out]`.
+fn transposed(values: &[f64], rank: usize) -> Vec<f64> {
+    let columns = (0..rank).flat_map(|column| values.iter().skip(column).step_by(rank));
+    columns.copied().collect()
+}
+
+/// Inner product of two updates of one module.
+fn inner(source: &Packed, target: &Packed) -> f64 {
+    let [a, b] = [0, 1].map(|factor| cross(source, target, factor));
+    let n_columns = target.rank();
+    let by_rows = a.iter().zip(&b).fold(0.0, |sum, (a, b)| sum + a * b);
+    // Swapping the two updates transposes both matrices. Adding once by rows and once by columns
+    // makes the result the same bit for bit, whichever task comes first.
+    let by_columns = (0..n_columns)
+        .flat_map(|column| (column..a.len()).step_by(n_columns))
+        .fold(0.0, |sum, index| sum + a[index] * b[index]);
+    source.scale * target.scale * (0.5 * (by_rows + by_columns))
+}
+
+/// `[rank_source, rank_target]` inner products of the rows of A, or of the columns of B.
+fn cross(source: &Packed, target: &Packed, factor: usize) -> Vec<f64> {
+    let n_columns = target.rank();
+    let mut products = vec![0.0; source.rank() * n_columns];
+    let (rows, columns) = (&source.panels[factor], &target.panels[factor]);
+    for_each_tile(rows, columns, Inner, |tile| {
+        for (offset, row) in tile.rows().enumerate() {
+            let start = (tile.first_row + offset) * n_columns + tile.first_column;
+            products[start..start + row.len()].copy_from_slice(row);
+        }
+    });
+    products
+}
