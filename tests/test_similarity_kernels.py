@@ -147,7 +147,6 @@ def test_scaling_whole_prompts_matters_only_where_it_may(kernel, data, factor):
     after = token_similarity(source * factor, target, kernel=kernel, normalize=normalize)
     ready = [prepared(tokens, normalize=normalize) for tokens in (source, target)]
     assume(min(conditioning(kernel, tokens) for tokens in ready) > 1e-3)
-    # Distances amplify a rounding of 1e-16 near zero to its root only in squares; not here.
     assert before == pytest.approx(after, abs=tolerance(kernel, *ready), rel=0)
 
 
@@ -180,8 +179,12 @@ def test_token_order_matters_only_where_it_may(kernel, data):
     source, target = data.draw(pairs(equal_lengths=info.needs_equal_length))
     order = data.draw(st.permutations(range(len(source))))
     if not info.order_free:
-        # Moving both prompts alike leaves positions aligned; pairs of neighbours are torn apart.
-        assume(kernel != "bigram")
+        # Moving both prompts alike leaves positions aligned; over unit tokens that is true even
+        # for pairs of neighbours, unless one of four tokens is zero or stands alone.
+        if kernel == "bigram":
+            count = len(source) // 2 * 2
+            assume(count and (source.any(axis=1) & target.any(axis=1)).all())
+            source, target, order = source[:count], target[:count], range(count)[::-1]
         target = target[list(order)]
         before = token_similarity(source, target[np.argsort(order)], kernel=kernel)
     else:

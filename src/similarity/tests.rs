@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::threads::pool;
+use crate::tokens::Tokens;
 
 fn atlas(tasks: &[Vec<f64>], dim: usize) -> Tokens {
     let mut offsets = vec![0];

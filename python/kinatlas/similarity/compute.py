@@ -27,8 +27,8 @@ def token_similarity(
     direction: Direction = "source_to_target",
     normalize: str | None = "tokens",
     center: Any = None,
-    k: int | None = None,
-    temperature: float | None = None,
+    k: int = 5,
+    temperature: float = 0.1,
 ) -> float:
     """Return how close two tasks are, by one kernel; higher is closer.
 
@@ -50,7 +50,8 @@ def token_similarity(
         [n_tokens, dim] or one token [dim], or a word as in `similarity_matrix`, for which the
         source is then an atlas of one task.
     k, temperature
-        Parameters of ``topk_mean`` (default 5) and ``soft_max`` (default 0.1).
+        Partners per token for ``topk_mean``, smoothness for ``soft_max``; other kernels ignore
+        them.
 
     Raises
     ------
@@ -59,7 +60,7 @@ def token_similarity(
     UnknownNameError
         For an unknown kernel, direction, normalize or center.
     ValueError
-        For a parameter out of range, or one the kernel does not have.
+        For a parameter out of range.
 
     Examples
     --------
@@ -92,8 +93,8 @@ def similarity_matrix(
     direction: Direction = "source_to_target",
     normalize: str | None = "tokens",
     center: Any = None,
-    k: int | None = None,
-    temperature: float | None = None,
+    k: int = 5,
+    temperature: float = 0.1,
     n_threads: int | None = None,
     progress: bool | None = None,
 ) -> SimilarityMatrix:
