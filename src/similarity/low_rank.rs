@@ -95,7 +95,8 @@ pub struct Factors<'a> {
 
 /// Factors laid out for the product.
 struct Packed {
-    panels: [TokenPanels; 2],
+    a: TokenPanels,
+    b: TokenPanels,
     scale: f64,
 }
 
@@ -113,13 +114,14 @@ impl Packed {
         }
         let (a, b) = (TokenMatrix::new(&a, n_in)?, TokenMatrix::new(&b, n_out)?);
         Ok(Self {
-            panels: [TokenPanels::pack(a), TokenPanels::pack(b)],
+            a: TokenPanels::pack(a),
+            b: TokenPanels::pack(b),
             scale: factors.scale,
         })
     }
 
     fn rank(&self) -> usize {
-        self.panels[0].n_tokens()
+        self.a.n_tokens()
     }
 }
 
@@ -131,7 +133,7 @@ fn transposed(values: &[f64], rank: usize) -> Vec<f64> {
 
 /// Inner product of two updates of one module.
 fn inner(source: &Packed, target: &Packed) -> f64 {
-    let [a, b] = [0, 1].map(|factor| cross(source, target, factor));
+    let (a, b) = (cross(&source.a, &target.a), cross(&source.b, &target.b));
     let n_columns = target.rank();
     let by_rows = a.iter().zip(&b).fold(0.0, |sum, (a, b)| sum + a * b);
     // Swapping the two updates transposes both matrices. Adding once by rows and once by columns
@@ -143,10 +145,9 @@ fn inner(source: &Packed, target: &Packed) -> f64 {
 }
 
 /// `[rank_source, rank_target]` inner products of the rows of A, or of the columns of B.
-fn cross(source: &Packed, target: &Packed, factor: usize) -> Vec<f64> {
-    let n_columns = target.rank();
-    let mut products = vec![0.0; source.rank() * n_columns];
-    let (rows, columns) = (&source.panels[factor], &target.panels[factor]);
+fn cross(rows: &TokenPanels, columns: &TokenPanels) -> Vec<f64> {
+    let n_columns = columns.n_tokens();
+    let mut products = vec![0.0; rows.n_tokens() * n_columns];
     for_each_tile(rows, columns, Inner, |tile| {
         for (offset, row) in tile.rows().enumerate() {
             let start = (tile.first_row + offset) * n_columns + tile.first_column;
