@@ -54,6 +54,14 @@ fmt: ## format Rust and Python
 	$(BIN)/ruff check --fix --quiet .
 	$(BIN)/ruff format --quiet .
 
+fixtures: dev ## rewrite tests/fixtures with today's peft
+	$(BIN)/python -m pip install --quiet '.[peft]'
+	$(BIN)/python tests/fixtures/make_fixtures.py
+
+fuzz: ## attack the file readers for ten minutes; needs nightly Rust and cargo-fuzz
+	cargo +nightly fuzz run weights -- -max_total_time=300 -max_len=8192
+	cargo +nightly fuzz run adapters -- -max_total_time=300 -max_len=2048
+
 wheels: $(STAMP) ## build the wheel and the source archive into dist/
 	$(BIN)/maturin build --release --sdist --out dist
 	$(BIN)/python -m zipfile --list dist/kinatlas-*.whl

@@ -66,7 +66,7 @@ def test_pickles_are_refused_unless_asked_for() -> None:
             ka.load_atlas(ADAPTERS / row)
 
 
-def test_allowed_pickles_are_read_by_the_weights_only_loader(tmp_path: Path) -> None:
+def test_pickles_are_read_by_torch_when_allowed(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     atlas = ka.load_atlas(ADAPTERS / "pickled_prefix", allow_pickle=True)
     assert atlas.names == ("copa",)
@@ -199,3 +199,33 @@ def test_a_failed_save_leaves_the_old_file_and_no_rubbish(
         ka.save_atlas(ka.Atlas.from_arrays({"b": [2.0]}), path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_untrained_half_would_have_made_strangers_alike(tmp_path: Path) -> None:
+    """Two unrelated tasks, one initialisation seed: the rows nobody trained must not count."""
+    from safetensors.numpy import load_file, save_file
+
+    whole = {}
+    for name, seed in (("one", 1), ("two", 2)):
+        folder = shutil.copytree(ADAPTERS / "prompt_tuning_seq2seq", tmp_path / name)
+        weights = folder / "adapter_model.safetensors"
+        tokens = load_file(weights)["prompt_embeddings"]
+        tokens[:5] = np.random.default_rng(seed).standard_normal((5, 16))
+        save_file({"prompt_embeddings": tokens}, weights)
+        whole[name] = tokens.astype(np.float64)
+    atlas = ka.load_atlas(tmp_path)
+
+    def cosine(one: np.ndarray, two: np.ndarray) -> float:
+        return float(one.ravel() @ two.ravel() / np.linalg.norm(one) / np.linalg.norm(two))
+
+    assert cosine(whole["one"], whole["two"]) > 0.1
+    # Independent directions in 80 dimensions: four standard deviations of their cosine.
+    assert abs(cosine(atlas["one"].tokens, atlas["two"].tokens)) < 4 / np.sqrt(80)
+
+
+def test_an_array_that_claims_more_than_there_is_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", prompt=np.ones((2, 3)))
+    damaged = (tmp_path / "a.npz").read_bytes().replace(b"(2, 3)", b"(9,9) ")
+    (tmp_path / "a.npz").write_bytes(damaged)
+    with pytest.raises(FormatError, match=r"a\.npz"):
+        ka.load_atlas(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,8 @@ import pytest
 
 import kinatlas as ka
 
-FIXTURES = Path(__file__).parent / "fixtures"
+#: The committed fixtures, or those that `test_fixtures_peft` has just written.
+FIXTURES = Path(os.environ.get("KINATLAS_FIXTURES", Path(__file__).parent / "fixtures"))
 ADAPTERS = FIXTURES / "adapters"
 BASE = FIXTURES / "base" / "bert"
 

@@ -188,6 +188,17 @@ def test_more_tasks_than_one_block_are_compared_alike() -> None:
     np.testing.assert_allclose(whole, wide @ wide.T / np.outer(norms, norms), rtol=0, atol=1e-12)
 
 
+def test_progress_counts_every_cell_of_every_module() -> None:
+    update = LowRank([[1.0]], [[1.0]])
+    tasks = {f"task{index}": {"q": update, "v": update} for index in range(70)}
+    atlas = LowRankAtlas.from_factors(tasks)
+    rows = atlas._aligned(atlas.modules)
+    for columns in (None, rows[:3]):
+        seen: list[int] = []
+        _core.low_rank_matrix(rows, columns, "low_rank_inner", None, seen.append)
+        assert seen[-1] == 2 * 70 * (70 if columns is None else 3)
+
+
 def test_modules_are_scored_one_by_one_and_add_up() -> None:
     atlas = ka.load_atlas(ADAPTERS / "lora", kind="low_rank")
     each = _core.low_rank_modules(atlas._aligned(atlas.modules), None, "low_rank_inner")

@@ -101,9 +101,10 @@ def test_unknown_words_are_answered_with_the_known_ones(options, hint):
         ({"k": 2.5}, "k=2.5"),
         ({"k": True}, "k=True"),
         ({"k": "many"}, "k='many'"),
+        ({"temperature": 0.1}, "'topk_mean' has no parameter temperature; soft_max has"),
     ],
 )
-def test_parameters_out_of_range_are_refused(options, message):
+def test_parameters_out_of_range_or_place_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         similarity_matrix(ragged_atlas(), kernel="topk_mean", **options)
 

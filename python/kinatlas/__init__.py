@@ -11,6 +11,7 @@ from kinatlas.selection import Ranking, rank_sources
 from kinatlas.similarity import (
     SimilarityMatrix,
     kernel_names,
+    module_similarity,
     similarity_matrix,
     token_similarity,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "io",
     "kernel_names",
     "load_atlas",
+    "module_similarity",
     "num_threads",
     "rank_sources",
     "save_atlas",

@@ -156,3 +156,50 @@ fn cross(rows: &TokenPanels, columns: &TokenPanels) -> Vec<f64> {
     });
     products
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::threads::Monitor;
+
+    fn update<'a>(a: &'a [f64], b: &'a [f64], rank: usize, scale: f64) -> Vec<Option<Factors<'a>>> {
+        let sizes = [rank, a.len() / rank, b.len() / rank];
+        let (a, b) = (Numbers::F64(a), Numbers::F64(b));
+        vec![Some(Factors { a, b, sizes, scale })]
+    }
+
+    #[test]
+    fn factors_of_different_rank_give_the_product_of_the_updates() {
+        // B A is [[1, 2], [3, 4]] once as rank two (A the identity) and [[1, 1], [0, 0]] as rank
+        // one; the inner product is 1 + 2.
+        let tasks = [
+            update(&[1.0, 0.0, 0.0, 1.0], &[1.0, 2.0, 3.0, 4.0], 2, 1.0),
+            update(&[1.0, 1.0], &[1.0, 0.0], 1, 1.0),
+        ];
+        let scores = matrix(&tasks, None, Score::Inner, &Monitor::default()).unwrap();
+        assert_eq!(scores, ndarray::array![[30.0, 3.0], [3.0, 2.0]]);
+        let split = matrix(&tasks[..1], Some(&tasks), Score::Inner, &Monitor::default()).unwrap();
+        assert_eq!(split, ndarray::array![[30.0, 3.0]]);
+    }
+
+    #[test]
+    fn an_absent_module_is_a_zero_update() {
+        let tasks = [update(&[1.0], &[2.0], 1, 3.0), vec![None]];
+        let scores = matrix(&tasks, None, Score::Cosine, &Monitor::default()).unwrap();
+        assert_eq!(scores, ndarray::array![[1.0, 0.0], [0.0, 0.0]]);
+    }
+
+    #[test]
+    fn sizes_and_names_that_do_not_fit_are_refused() {
+        let tasks = [
+            update(&[1.0, 2.0], &[2.0], 1, 1.0),
+            update(&[1.0], &[2.0], 1, 1.0),
+        ];
+        let refused = matrix(&tasks, None, Score::Inner, &Monitor::default());
+        assert!(matches!(refused, Err(Error::Shape(_))));
+        assert!(matches!(
+            Score::from_name("flatten"),
+            Err(Error::UnknownName(_))
+        ));
+    }
+}

@@ -25,6 +25,7 @@ from kinatlas.cli.options import (
     Temperature,
 )
 from kinatlas.cli.output import print_csv, print_json, print_table
+from kinatlas.evaluation.evaluate import Gain
 
 __all__ = ["app"]
 
@@ -72,8 +73,8 @@ def similarity(
     direction: Direction = "source_to_target",
     normalize: Normalize = "tokens",
     center: Center = "none",
-    neighbours: Neighbours = 5,
-    temperature: Temperature = 0.1,
+    neighbours: Neighbours = None,
+    temperature: Temperature = None,
     tasks: Tasks = None,
     space: Space = None,
     base: Base = None,
@@ -97,8 +98,8 @@ def rank(
     direction: Direction = "source_to_target",
     normalize: Normalize = "tokens",
     center: Center = "none",
-    neighbours: Neighbours = 5,
-    temperature: Temperature = 0.1,
+    neighbours: Neighbours = None,
+    temperature: Temperature = None,
     top: Annotated[int | None, typer.Option(help="Show only the best so many.")] = None,
     tasks: Tasks = None,
     space: Space = None,
@@ -124,12 +125,9 @@ def evaluate(
     direction: Direction = "source_to_target",
     normalize: Normalize = "tokens",
     center: Center = "none",
-    neighbours: Neighbours = 5,
-    temperature: Temperature = 0.1,
-    gain: Annotated[
-        str,
-        typer.Option(help="exp2_percent, exp2_fraction, linear, rank or clipped_gain."),
-    ] = "exp2_percent",
+    neighbours: Neighbours = None,
+    temperature: Temperature = None,
+    gain: Annotated[Gain, typer.Option(help="What NDCG adds up.")] = "exp2_percent",
     k: Annotated[list[int], typer.Option(help="Cut-offs of regret and top-k.")] = [1, 3],  # noqa: B006
     baseline: Annotated[
         str | None, typer.Option(help="Wide tables: the column of the untrained baseline.")
@@ -182,8 +180,8 @@ def _settings(
     direction: str,
     normalize: str,
     center: str,
-    neighbours: int,
-    temperature: float,
+    neighbours: int | None,
+    temperature: float | None,
     threads: int | None,
 ) -> dict[str, Any]:
     words = {"none": None, "features": "features", "positions": "positions", "auto": "auto"}
@@ -212,8 +210,8 @@ def _progress(as_json: bool, as_csv: bool) -> bool | None:
 
 
 def _notes(matrix: Any) -> list[str]:
-    decision = matrix.options.get("center")
-    return [] if decision in (None, "none") else [f"center: {decision}"]
+    reason = matrix.options.get("center_reason")
+    return [f"center: {reason}"] if reason else []
 
 
 def _show(

@@ -32,8 +32,8 @@ Center = Annotated[
     str,
     typer.Option(help="none, features, positions, auto, or a file with the initial prompt."),
 ]
-Neighbours = Annotated[int, typer.Option("--neighbours", help="k of the kernel topk_mean.")]
-Temperature = Annotated[float, typer.Option(help="Temperature of the kernel soft_max.")]
+Neighbours = Annotated[int | None, typer.Option(help="k of the kernel topk_mean.")]
+Temperature = Annotated[float | None, typer.Option(help="Temperature of the kernel soft_max.")]
 Tasks = Annotated[
     str | None, typer.Option(help="Only these tasks, separated by commas; default all.")
 ]

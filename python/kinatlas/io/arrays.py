@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import zipfile
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from kinatlas.errors import FormatError
 from kinatlas.interop import as_stored
 from kinatlas.io.parts import Options, Part, file_hash, space_of
 from kinatlas.io.scan import Source
 from kinatlas.tasks import Provenance
-from kinatlas.tasks.packing import Stored
 
 __all__ = ["read_npy", "read_npz"]
 
@@ -24,10 +24,9 @@ def read_npy(source: Source, options: Options) -> list[Part]:
     FormatError
         If the file is damaged or holds Python objects.
     ShapeError, DTypeError
-        If the array is not one or two rows of floating-point numbers.
+        If the array is no token matrix of floating-point numbers.
     """
-    stored = _loaded(source, None)
-    return [_part(source, source.task, stored)]
+    return _parts(source, _loaded(source))
 
 
 def read_npz(source: Source, options: Options) -> list[Part]:
@@ -38,35 +37,40 @@ def read_npz(source: Source, options: Options) -> list[Part]:
     FormatError
         If the archive is damaged, empty, or holds Python objects.
     ShapeError, DTypeError
-        If an array is not one or two rows of floating-point numbers.
+        If an array is no token matrix of floating-point numbers.
     """
-    try:
-        with np.load(source.path, allow_pickle=False) as archive:
-            names = list(archive.files)
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise FormatError(f"{source.path}: not a readable .npz archive: {error}") from None
-    if not names:
+    arrays = _loaded(source)
+    if not arrays:
         raise FormatError(f"{source.path}: the archive holds no array")
-    is_only = len(names) == 1
-    return [
-        _part(source, source.member(name, is_only=is_only), _loaded(source, name)) for name in names
-    ]
+    return _parts(source, arrays)
 
 
-def _loaded(source: Source, name: str | None) -> Stored:
-    label = f"{source.path}" if name is None else f"{source.path}, array {name!r}"
+def _loaded(source: Source) -> dict[str, npt.NDArray[Any]]:
+    """Arrays by name; the one array of an ``.npy`` file has the empty name."""
     try:
         found = np.load(source.path, allow_pickle=False)
-        array = found if name is None else found[name]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
-        raise FormatError(f"{label}: not a readable array: {error}") from None
-    return as_stored(array, label)
+        if isinstance(found, np.ndarray):
+            return {"": found}
+        with found as archive:
+            return {name: archive[name] for name in archive.files}
+    except PermissionError:
+        raise
+    except Exception as error:  # numpy, zipfile and zlib each have their own for damaged bytes
+        raise FormatError(f"{source.path}: not a readable NumPy file: {error}") from None
 
 
-def _part(source: Source, task: str, stored: Stored) -> Part:
-    return Part(
-        task=task,
-        space=space_of(None, "", f"dim={stored[0].shape[1]}"),
-        provenance=Provenance(file=source.file, file_hash=file_hash(source.path)),
-        tokens=stored,
-    )
+def _parts(source: Source, arrays: dict[str, npt.NDArray[Any]]) -> list[Part]:
+    origin = Provenance(file=source.file, file_hash=file_hash(source.path))
+    parts = []
+    for name, array in arrays.items():
+        label = f"{source.path}, array {name!r}" if name else str(source.path)
+        stored = as_stored(array, label)
+        parts.append(
+            Part(
+                task=source.member(name, is_only=len(arrays) == 1),
+                space=space_of(None, "", f"dim={stored[0].shape[1]}"),
+                provenance=origin,
+                tokens=stored,
+            )
+        )
+    return parts

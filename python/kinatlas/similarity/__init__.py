@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kinatlas.similarity.compute import similarity_matrix, token_similarity
 from kinatlas.similarity.kernels import KernelInfo, kernel_info, kernel_names
+from kinatlas.similarity.low_rank import module_similarity
 from kinatlas.similarity.matrix import SimilarityMatrix
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "SimilarityMatrix",
     "kernel_info",
     "kernel_names",
+    "module_similarity",
     "similarity_matrix",
     "token_similarity",
 ]

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from kinatlas import _core
 from kinatlas._checks import check_same_dim, check_same_space
-from kinatlas.errors import DTypeError, MissingDependencyError, ShapeError
+from kinatlas.errors import DTypeError, ShapeError
 from kinatlas.similarity.diagnostics import described, warn_if_degenerate
+from kinatlas.similarity.low_rank import compare_updates
 from kinatlas.similarity.matrix import SimilarityMatrix
 from kinatlas.similarity.options import Direction, Options
-from kinatlas.tasks import Atlas, Task
+from kinatlas.similarity.progress import bar
+from kinatlas.tasks import Atlas, LowRankAtlas, Task
 
 __all__ = ["similarity_matrix", "token_similarity"]
 
@@ -27,15 +28,16 @@ def token_similarity(
     direction: Direction = "source_to_target",
     normalize: str | None = "tokens",
     center: Any = None,
-    k: int = 5,
-    temperature: float = 0.1,
+    k: int | None = None,
+    temperature: float | None = None,
 ) -> float:
     """Return how close two tasks are, by one kernel; higher is closer.
 
     Parameters
     ----------
     source, target
-        Tasks, or tokens [n_tokens, dim] of anything array-like.
+        Tasks, or tokens [n_tokens, dim] of anything array-like; or two low-rank updates, as
+        ``{module: LowRank}``.
     kernel
         One of ``kernel_names()``; ``kernel_info(name)`` tells its formula and promises.
     direction
@@ -50,8 +52,7 @@ def token_similarity(
         [n_tokens, dim] or one token [dim], or a word as in `similarity_matrix`, for which the
         source is then an atlas of one task.
     k, temperature
-        Partners per token for ``topk_mean``, smoothness for ``soft_max``; other kernels ignore
-        them.
+        Parameters of ``topk_mean`` (default 5) and ``soft_max`` (default 0.1).
 
     Raises
     ------
@@ -60,7 +61,7 @@ def token_similarity(
     UnknownNameError
         For an unknown kernel, direction, normalize or center.
     ValueError
-        For a parameter out of range.
+        For a parameter out of range, or one the kernel does not have.
 
     Examples
     --------
@@ -70,6 +71,13 @@ def token_similarity(
     >>> token_similarity(source, target, kernel="max_pairwise", direction="target_to_source")
     1.0
     """
+    if isinstance(source, Mapping) and isinstance(target, Mapping):
+        _refuse_token_options(center, k, temperature)
+        ours, theirs = (
+            LowRankAtlas.from_factors({role: update})
+            for role, update in (("source", source), ("target", target))
+        )
+        return float(compare_updates(ours, theirs, kernel, 1, None).values[0, 0])
     options = Options.checked(kernel, direction, normalize, center, k, temperature)
     left, right = (
         Atlas.from_tasks([task if isinstance(task, Task) else Task(role, task)])
@@ -86,15 +94,15 @@ def token_similarity(
 
 
 def similarity_matrix(
-    sources: Atlas,
-    targets: Atlas | None = None,
+    sources: Atlas | LowRankAtlas,
+    targets: Atlas | LowRankAtlas | None = None,
     *,
     kernel: str,
     direction: Direction = "source_to_target",
     normalize: str | None = "tokens",
     center: Any = None,
-    k: int = 5,
-    temperature: float = 0.1,
+    k: int | None = None,
+    temperature: float | None = None,
     n_threads: int | None = None,
     progress: bool | None = None,
 ) -> SimilarityMatrix:
@@ -103,7 +111,8 @@ def similarity_matrix(
     Parameters
     ----------
     sources, targets
-        Atlases of one space; without targets the sources are compared among themselves.
+        Atlases of one space; without targets the sources are compared among themselves. Low-rank
+        atlases take the kernels ``low_rank_cosine`` and ``low_rank_inner``, over all modules.
     kernel, direction, normalize, k, temperature
         As in `token_similarity`.
     center
@@ -146,18 +155,17 @@ def similarity_matrix(
     mnli  1.0000  1.0000
     rte   0.5000  1.0000
     """
+    if isinstance(sources, LowRankAtlas):
+        _refuse_token_options(center, k, temperature)
+        return compare_updates(sources, _updates(targets), kernel, n_threads, progress)
     options = Options.checked(kernel, direction, normalize, center, k, temperature)
-    for label, atlas in (("sources", sources), ("targets", targets)):
-        if not (isinstance(atlas, Atlas) or (atlas is None and label == "targets")):
-            raise DTypeError(
-                f"{label}: got {type(atlas).__name__}, expected an Atlas; build one with "
-                "Atlas.from_arrays or load_atlas"
-            )
+    sources = _tokens(sources, "sources")
+    targets = None if targets is None else _tokens(targets, "targets")
     rows = sources if targets is None else targets
     if targets is not None:
         check_same_space(sources.space, targets.space, "sources", "targets")
     _check_fit(sources, rows, options)
-    with _bar(progress, len(rows) * len(sources)) as report:
+    with bar(progress, len(rows) * len(sources)) as report:
         scores, decision, alignment = _core.compare_tokens(
             sources._packed,
             None if targets is None else targets._packed,
@@ -177,6 +185,29 @@ def similarity_matrix(
         options.recorded() | _explained(decision) | {"dtype": sources.dtype},
         diagnostics,
     )
+
+
+def _tokens(atlas: object, label: str) -> Atlas:
+    if not isinstance(atlas, Atlas):
+        raise DTypeError(
+            f"{label}: got {type(atlas).__name__}, expected an Atlas; build one with "
+            "Atlas.from_arrays or load_atlas"
+        )
+    return atlas
+
+
+def _updates(atlas: object) -> LowRankAtlas | None:
+    if not (atlas is None or isinstance(atlas, LowRankAtlas)):
+        raise DTypeError(
+            f"targets: got {type(atlas).__name__}, expected a LowRankAtlas as the sources are"
+        )
+    return atlas
+
+
+def _refuse_token_options(center: Any, k: int | None, temperature: float | None) -> None:
+    for name, value in (("center", center), ("k", k), ("temperature", temperature)):
+        if value is not None:
+            raise ValueError(f"{name}={value!r}: low-rank updates have no tokens to apply it to")
 
 
 def _explained(decision: tuple[bool, str, Any] | None) -> dict[str, Any]:
@@ -227,34 +258,3 @@ def _check_center(center: Any, label: str, n_tokens: int, sources: Atlas) -> Non
                 f"center has {len(center)} tokens, {label} has {n_tokens}; expected equal numbers, "
                 "or one token for all positions"
             )
-
-
-def _bar(
-    progress: bool | None, total: int
-) -> AbstractContextManager[Callable[[int], object] | None]:
-    if not progress:
-        return nullcontext()
-    try:
-        from tqdm.auto import tqdm
-    except ImportError:
-        raise MissingDependencyError(
-            "progress=True needs tqdm; install it, or leave progress out"
-        ) from None
-    bar = tqdm(total=total, unit="pair")
-    return _Reporting(bar)
-
-
-class _Reporting(AbstractContextManager[Callable[[int], object] | None]):
-    """A bar that is told how many units are done, and closed whatever happens."""
-
-    def __init__(self, bar: Any) -> None:
-        self._bar = bar
-
-    def __enter__(self) -> Callable[[int], object]:
-        return self._report
-
-    def _report(self, done: int) -> None:
-        self._bar.update(done - self._bar.n)
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 from kinatlas import _core
 from kinatlas._checks import check_choice
@@ -58,14 +59,20 @@ def _registry() -> dict[str, KernelInfo]:
     return {row["name"]: KernelInfo(**row) for row in rows}
 
 
-def kernel_names() -> tuple[str, ...]:
-    """Return the names of all kernels that compare tokens.
+def kernel_names(kind: Literal["tokens", "low_rank"] = "tokens") -> tuple[str, ...]:
+    """Return the names of all kernels that compare tokens, or low-rank updates.
+
+    Raises `UnknownNameError` for any other kind.
 
     Examples
     --------
     >>> kernel_names()[:3]
     ('feature_mean', 'mean_pairwise', 'max_pairwise')
+    >>> kernel_names("low_rank")
+    ('low_rank_inner', 'low_rank_cosine')
     """
+    if check_choice(kind, ("tokens", "low_rank"), "kind") == "low_rank":
+        return tuple(_core.low_rank_kernels())
     return tuple(_registry())
 
 

@@ -22,6 +22,9 @@ Direction = Literal["source_to_target", "target_to_source", "symmetric"]
 DIRECTIONS = ("source_to_target", "target_to_source", "symmetric")
 CENTERS = ("features", "positions", "auto")
 
+_DEFAULT_K = 5
+_DEFAULT_TEMPERATURE = 0.1
+
 
 @dataclass(frozen=True)
 class Options:
@@ -48,8 +51,8 @@ class Options:
         direction: str,
         normalize: str | None,
         center: Any,
-        k: int = 5,
-        temperature: float = 0.1,
+        k: int | None = None,
+        temperature: float | None = None,
     ) -> Options:
         """Return the options, or raise what is wrong with them.
 
@@ -58,25 +61,26 @@ class Options:
         UnknownNameError
             For an unknown kernel, direction, normalize or center.
         ValueError
-            For a parameter out of range.
+            For a parameter out of range, or one that the kernel does not have.
 
         Examples
         --------
-        >>> Options.checked("topk_mean", "symmetric", "tokens", None, k=0)
+        >>> Options.checked("flatten", "symmetric", "tokens", None, k=3)
         Traceback (most recent call last):
-        ValueError: k=0: expected a whole number of at least 1
+        ValueError: k=3: kernel 'flatten' has no parameter k; topk_mean has
         """
         info = kernel_info(kernel)
         check_choice(direction, DIRECTIONS, "direction")
         if normalize is not None:
             check_choice(normalize, ("tokens",), "normalize")
+        _refuse_foreign(info, {"k": k, "temperature": temperature})
         return cls(
             info,
             direction,
             normalize,
             _checked_center(center),
-            _checked_k(k),
-            _checked_temperature(temperature),
+            _DEFAULT_K if k is None else _checked_k(k),
+            _DEFAULT_TEMPERATURE if temperature is None else _checked_temperature(temperature),
         )
 
     def core(self) -> tuple[str, str, str | None, int, float]:
@@ -84,7 +88,7 @@ class Options:
         return (self.info.name, self.direction, self.normalize, self.k, self.temperature)
 
     def recorded(self) -> dict[str, Any]:
-        """Return what the result keeps; of the parameters only those the kernel has."""
+        """Return what the result keeps: names, parameters of the kernel, the centre asked for."""
         given = not (self.center is None or isinstance(self.center, str))
         record = {
             "direction": self.direction,
@@ -109,6 +113,16 @@ def _checked_center(center: Any) -> str | npt.NDArray[np.float64] | None:
     if not np.isfinite(rows).all():
         raise NonFiniteError("center holds NaN or infinity, expected a finite initial prompt")
     return rows
+
+
+def _refuse_foreign(info: KernelInfo, given: dict[str, float | None]) -> None:
+    owners = {"k": "topk_mean", "temperature": "soft_max"}
+    for name, value in given.items():
+        if value is not None and name not in info.parameters:
+            raise ValueError(
+                f"{name}={value!r}: kernel '{info.name}' has no parameter {name}; "
+                f"{owners[name]} has"
+            )
 
 
 def _checked_k(k: Any) -> int:

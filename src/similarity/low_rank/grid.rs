@@ -11,7 +11,7 @@ use crate::threads::Monitor;
 pub type Updates<'a> = [Vec<Option<Factors<'a>>>];
 
 /// Tasks laid out at once. Two blocks of 64 updates of a 4096 x 4096 weight of rank 16 take
-/// 256 MB, and each task is used 64 times before it is laid out again.
+/// 128 MB, and each task is used 64 times before it is laid out again.
 const BLOCK: usize = 64;
 
 /// Scores of the whole updates `[n_targets, n_sources]`; no `sources` means the targets.
@@ -148,7 +148,7 @@ impl<'a> Grid<'a> {
         let mut products = self.zeros();
         for first_target in (0..self.targets.len()).step_by(BLOCK) {
             let targets = packed(self.targets, first_target, module)?;
-            if score == Score::Cosine {
+            if score == Score::Cosine && !self.is_square {
                 add_squares(&mut products.target_squares[first_target..], &targets);
             }
             for first_source in (0..self.sources.len()).step_by(BLOCK) {
@@ -156,7 +156,7 @@ impl<'a> Grid<'a> {
                     break;
                 }
                 let sources = packed(self.sources, first_source, module)?;
-                if score == Score::Cosine && first_target == 0 {
+                if score == Score::Cosine && !self.is_square && first_target == 0 {
                     add_squares(&mut products.source_squares[first_source..], &sources);
                 }
                 let firsts = [first_target, first_source];
@@ -164,9 +164,19 @@ impl<'a> Grid<'a> {
             }
         }
         if self.is_square {
-            products.source_squares.clone_from(&products.target_squares);
+            products.target_squares = products.inner.diag().to_vec();
+            products.source_squares = products.target_squares.clone();
         }
         Ok(products)
+    }
+
+    /// Cells of the whole matrix that `n_scores` scores of one row fill: a mirrored score two.
+    fn cells(&self, n_scores: usize, ends_on_diagonal: bool) -> usize {
+        match (self.is_square, ends_on_diagonal) {
+            (false, _) => n_scores,
+            (true, true) => 2 * n_scores - 1,
+            (true, false) => 2 * n_scores,
+        }
     }
 
     fn block(
@@ -185,7 +195,7 @@ impl<'a> Grid<'a> {
                 let end = if is_diagonal { row + 1 } else { sources.len() };
                 let scores = sources[..end].iter().map(|source| pair(source, target));
                 let scores: Vec<f64> = scores.collect();
-                monitor.tick(scores.len())?;
+                monitor.tick(self.cells(scores.len(), is_diagonal))?;
                 Ok(scores)
             })
             .collect::<Result<_>>()?;
