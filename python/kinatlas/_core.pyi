@@ -73,27 +73,6 @@ def summarise_metrics(
 ) -> tuple[_Floats, _Floats, _Whole]: ...
 def seed_means(scores: _Floats, baseline: _Floats | None = None) -> _Floats: ...
 
-# kernel, direction, normalize, k, temperature.
-_KernelOptions: TypeAlias = tuple[str, str, str | None, int, float]
-# mean and median diagonal fraction, position share, number of pairs looked at.
-_Alignment: TypeAlias = tuple[float | None, float | None, float | None, int]
-
-# returns scores [n_targets * n_sources], (centred, reason, alignment) of center="auto", alignment.
-def compare_tokens(
-    sources: _PackedTokens,
-    targets: _PackedTokens | None,
-    options: _KernelOptions,
-    center: str | _Floats | None = None,
-    n_threads: int | None = None,
-    progress: _Progress | None = None,
-) -> tuple[_Floats, tuple[bool, str, _Alignment] | None, _Alignment | None]: ...
-
-# returns the saturation and the numbers of constant rows.
-def score_saturation(
-    scores: _Floats, own: list[int | None], range: tuple[float, float] | None = None
-) -> tuple[float | None, list[int]]: ...
-def kernels() -> list[dict[str, Any]]: ...
-
 # Per task, per module: A [rank, n_in], B [n_out, rank] and the scale, or None.
 _LowRankTasks: TypeAlias = list[list[tuple[npt.NDArray[Any], npt.NDArray[Any], float] | None]]
 
