@@ -73,6 +73,65 @@ def summarise_metrics(
 ) -> tuple[_Floats, _Floats, _Whole]: ...
 def seed_means(scores: _Floats, baseline: _Floats | None = None) -> _Floats: ...
 
+# In-context learning. weights [n_tasks], means [n_tasks, dim], covariances [n_tasks, dim, dim],
+# input covariances [1 or n_tasks, dim, dim], noise variances [1 or n_tasks].
+_Mixture: TypeAlias = tuple[_Floats, _Floats, _Floats, _Floats, _Floats]
+# W [dim, dim], scales [n_tasks], shifts and biases [n_tasks, dim].
+_Predictor: TypeAlias = tuple[_Floats, _Floats, _Floats, _Floats]
+# query, key, value [dim + 1, dim + 1], prompts and heads [n_tasks, dim + 1].
+_Layer: TypeAlias = tuple[_Floats, _Floats, _Floats, _Floats, _Floats]
+
+def icl_settings() -> list[str]: ...
+def icl_check_mixture(mixture: _Mixture) -> None: ...
+def icl_optimum(
+    mixture: _Mixture, n_examples: int, setting: str, solver: str
+) -> dict[str, Any]: ...
+def icl_asymptotic_constant(mixture: _Mixture, setting: str) -> float: ...
+def icl_transfer_losses(mixture: _Mixture, n_examples: int, predictor: _Predictor) -> _Floats: ...
+def icl_simulate(
+    mixture: _Mixture,
+    predictor: _Predictor,
+    n_examples: int,
+    n_sequences: int,
+    method: str,
+    seed: int,
+    n_threads: int | None = None,
+) -> tuple[_Floats, _Floats, npt.NDArray[np.uint64]]: ...
+def icl_attention_forward(
+    weights: _Layer,
+    inputs: _Floats,
+    labels: _Floats,
+    queries: _Floats,
+    tasks: _Whole,
+    n_threads: int | None = None,
+) -> _Floats: ...
+def icl_descend(
+    mixture: _Mixture, n_examples: int, setting: str, start: _Predictor, n_steps: int
+) -> tuple[_Predictor, _Floats]: ...
+
+# schedule: steps, sequences of each task in a step, highest learning rate, sequences of the check.
+def icl_train(
+    mixture: _Mixture,
+    n_examples: int,
+    setting: str,
+    start: _Layer,
+    schedule: tuple[int, int, float, int],
+    seed: int,
+    n_threads: int | None = None,
+    progress: _Progress | None = None,
+) -> tuple[_Layer, _Floats, _Floats, _Floats]: ...
+
+# data: inputs [n_rows, dim], labels [n_rows], offsets [n_sequences + 1], tasks [n_sequences];
+# returns the parts of 1 + n_replicates mixtures, stacked.
+def icl_estimate(
+    data: tuple[_Floats, _Floats, _Whole, _Whole],
+    n_tasks: int,
+    sharing: tuple[bool, bool],
+    n_replicates: int,
+    seed: int,
+    n_threads: int | None = None,
+) -> _Mixture: ...
+
 # Per task, per module: A [rank, n_in], B [n_out, rank] and the scale, or None.
 _LowRankTasks: TypeAlias = list[list[tuple[npt.NDArray[Any], npt.NDArray[Any], float] | None]]
 

@@ -6,6 +6,8 @@ mod embeddings;
 mod errors;
 mod evaluation;
 mod files;
+mod icl;
+mod icl_arrays;
 mod low_rank;
 mod selection;
 mod similarity;
@@ -26,6 +28,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     tokens::register(module)?;
     selection::register(module)?;
     evaluation::register(module)?;
+    icl::register(module)?;
     similarity::register(module)?;
     Ok(())
 }
