@@ -56,7 +56,7 @@ fmt: ## format Rust and Python
 
 notebooks: dev ## execute every notebook from top to bottom
 	$(BIN)/maturin develop --release --quiet --extras $(EXTRAS),docs
-	$(BIN)/python -m pytest -q --nbmake --nbmake-timeout=600 notebooks
+	$(BIN)/python -m pytest -q --nbmake --nbmake-timeout=600 notebooks/*.ipynb
 
 bench: dev ## measure our kernels beside their peers, in one run
 	cargo bench --no-default-features --bench product
