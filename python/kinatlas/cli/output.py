@@ -29,7 +29,7 @@ def print_table(
     table = Table(title=title, title_justify="left", title_style="bold")
     for name, values in columns.items():
         numeric = all(isinstance(value, (int, float)) or value is None for value in values)
-        table.add_column(name, justify="right" if numeric else "left")
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     shown = [_cells(values) for values in columns.values()]
     for row in zip(*shown, strict=True):
         table.add_row(*row)
