@@ -63,7 +63,11 @@ def inspect(
 ) -> None:
     """List what a folder holds: every file, what was read, what was skipped, and why."""
     report = ka.io.inspect_folder(folder, base=base, allow_pickle=allow_pickle)
-    _show(report, f"{folder}: {report.summary()}", as_json, as_csv)
+    if as_json or as_csv:
+        _show(report, "", as_json, as_csv)
+    else:
+        spaces = [f"{count} in space {space}" for space, count in report.spaces().items()]
+        print_table(report.overview(), f"{folder}: {report.summary()}", spaces)
 
 
 @app.command()
