@@ -37,7 +37,7 @@ test-torch: dev ## install torch and peft, run their tests, compare the fixtures
 	$(BIN)/maturin develop --release --quiet --extras $(EXTRAS),peft
 	$(BIN)/python -m pytest -q tests -k "torch or peft or pickle"
 
-fast: dev ## the tests worth running after each change
+fast: test-rust dev ## the tests worth running after each change
 	$(BIN)/python -m pytest -q -x -m "not slow"
 
 lint: dev ## formatting, clippy, ruff, mypy, stubs
