@@ -4,12 +4,20 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+use rand_pcg::Pcg64Mcg;
 
 /// The generator of piece `index` under `seed`; streams of different pieces do not overlap.
 pub fn stream(seed: u64, index: u64) -> ChaCha8Rng {
     let mut generator = ChaCha8Rng::seed_from_u64(seed);
     generator.set_stream(index);
     generator
+}
+
+/// A generator for very many numbers, keyed like `stream`: its 128-bit state is the start of that
+/// stream. Behind a ziggurat it gives normal numbers about 1.6 times as fast as the cipher
+/// (docs/icl.md, step 8), and two pieces meet with probability below 2^-70 even at 2^28 pieces.
+pub fn bulk_stream(seed: u64, index: u64) -> Pcg64Mcg {
+    Pcg64Mcg::from_rng(&mut stream(seed, index))
 }
 
 /// Fills `values` with standard normal numbers, in order.
@@ -26,6 +34,10 @@ mod tests {
     #[test]
     fn a_stream_is_fixed_by_seed_and_index() {
         let draw = |seed, index| stream(seed, index).next_u64();
+        assert_eq!(draw(1, 2), draw(1, 2));
+        assert_ne!(draw(1, 2), draw(1, 3));
+        assert_ne!(draw(1, 2), draw(2, 2));
+        let draw = |seed, index| bulk_stream(seed, index).next_u64();
         assert_eq!(draw(1, 2), draw(1, 2));
         assert_ne!(draw(1, 2), draw(1, 3));
         assert_ne!(draw(1, 2), draw(2, 2));
