@@ -43,9 +43,9 @@ def test_adam_on_raw_weights_comes_within_two_per_cent(setting: str) -> None:
     mixture = Mixture([0.3, 0.7], means, [np.eye(5)] * 2, noise_variance=0.09)
     # One thread: batches this small gain nothing from a second.
     run = fit_gd(mixture, 10, setting, method="adam", rng=1, n_threads=1)
-    # Seeds 1 to 4 end between -0.3 and +1.4 per cent (docs/icl.md). Below the optimum of the reduced
-    # model a free layer can lie where the mixture is skewed: third moments of the labels tell the
-    # sign of the task vector.
+    # Seeds 1 to 4 end between -0.3 and +1.4 per cent (docs/icl.md). Where the mixture is skewed, a
+    # free layer can lie below the optimum of the reduced model: third moments of the labels tell
+    # the sign of the task vector.
     assert run.standard_error < 0.003 * run.optimum.loss
     assert abs(run.gap) < 0.02
 
