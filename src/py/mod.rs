@@ -6,11 +6,14 @@ mod embeddings;
 mod errors;
 mod evaluation;
 mod files;
+mod fisher;
 mod icl;
 mod icl_arrays;
 mod low_rank;
 mod selection;
 mod similarity;
+mod task2vec;
+mod task_vectors;
 mod threads;
 mod tokens;
 
@@ -23,6 +26,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("is_debug_build", cfg!(debug_assertions))?;
     embeddings::register(module)?;
     files::register(module)?;
+    fisher::register(module)?;
+    task2vec::register(module)?;
+    task_vectors::register(module)?;
     low_rank::register(module)?;
     threads::register(module)?;
     tokens::register(module)?;
