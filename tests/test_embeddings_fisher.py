@@ -181,7 +181,9 @@ def test_a_projection_keeps_inner_products_within_its_bound() -> None:
         p, q = (fisher.task("t", space="m", dim=16, seed=seed).tokens[0] for fisher in pairs)
         errors.append(p @ q - x @ y)
     bound = 2 * (x @ x) * (y @ y) / 16
-    assert np.mean(np.square(errors)) <= bound
+    # Two nearly parallel vectors reach the bound; the mean of 400 squares has an error of its own.
+    squares = np.square(errors)
+    assert squares.mean() <= bound + 5 * squares.std() / 20
     assert abs(np.mean(errors)) <= 5 * np.sqrt(bound / 400)
 
 

@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING
 
 from kinatlas import errors, io
 from kinatlas._core import __version__, num_threads, set_num_threads
+from kinatlas.embeddings import FisherAccumulator, embed_fisher, embed_task_vector
 from kinatlas.evaluation import Evaluation, TransferTable, evaluate
 from kinatlas.io import load_atlas, save_atlas
 from kinatlas.report import Report
 from kinatlas.selection import Ranking, rank_sources
 from kinatlas.similarity import (
     SimilarityMatrix,
+    fuse_matrices,
     kernel_names,
     module_similarity,
     similarity_matrix,
+    task_vector_similarity,
     token_similarity,
 )
 from kinatlas.tasks import Atlas, LowRank, LowRankAtlas, Task
@@ -36,6 +39,7 @@ else:
 __all__ = [
     "Atlas",
     "Evaluation",
+    "FisherAccumulator",
     "LowRank",
     "LowRankAtlas",
     "Ranking",
@@ -45,8 +49,11 @@ __all__ = [
     "TransferTable",
     "__version__",
     "datasets",
+    "embed_fisher",
+    "embed_task_vector",
     "errors",
     "evaluate",
+    "fuse_matrices",
     "icl",
     "io",
     "kernel_names",
@@ -58,5 +65,6 @@ __all__ = [
     "save_atlas",
     "set_num_threads",
     "similarity_matrix",
+    "task_vector_similarity",
     "token_similarity",
 ]

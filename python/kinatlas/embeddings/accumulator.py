@@ -69,7 +69,7 @@ class FisherAccumulator:
     >>> fisher.diagonal()["weight"]
     array([5., 2.])
     >>> fisher.task("rte", space="my-model").space
-    'my-model|fisher(convention=gold)|8f1dcb13'
+    'my-model|fisher(convention=gold)|78ce6226'
     """
 
     def __init__(

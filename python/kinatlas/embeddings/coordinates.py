@@ -22,7 +22,7 @@ def space_of(space: str, construction: str, settings: dict[str, Any], layout: An
     Examples
     --------
     >>> space_of("resnet34", "fisher", {"convention": "exact", "dim": None}, [("w", [2])])
-    'resnet34|fisher(convention=exact)|65b10b2a'
+    'resnet34|fisher(convention=exact)|7a8137a3'
     """
     known = ", ".join(f"{key}={value}" for key, value in settings.items() if value is not None)
     text = json.dumps(layout, sort_keys=True)

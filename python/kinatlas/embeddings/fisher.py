@@ -90,7 +90,7 @@ def embed_fisher(
     >>> task.tokens
     array([[1.25, 1.25, 0.25, 0.25]])
     >>> task.space
-    'bert|fisher(head=softmax, convention=exact)|13b55ca0'
+    'bert|fisher(head=softmax, convention=exact)|33ec39ec'
     """
     check_choice(head, _HEADS, "head")
     check_choice(convention, CONVENTIONS, "convention")
