@@ -91,7 +91,7 @@ def allowed(room: str) -> set[str] | None:
     if room in GROUND:
         return set(GROUND[: GROUND.index(room)])
     if room in BESIDE:
-        return set(GROUND) | {"embeddings", "composition", "icl"}
+        return set(GROUND) | {"embeddings", "composition", "icl", "io"}
     if room in TWINS:
         return set(GROUND)
     floor = next(number for number, rooms in enumerate(FLOORS) if room in rooms)
