@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kinatlas import errors, io
+from kinatlas import embeddings, errors, io
 from kinatlas._core import __version__, num_threads, set_num_threads
-from kinatlas.embeddings import FisherAccumulator, embed_fisher, embed_task_vector
+from kinatlas.embeddings import (
+    FisherAccumulator,
+    embed_fisher,
+    embed_states,
+    embed_task_vector,
+    embed_text,
+)
 from kinatlas.evaluation import Evaluation, TransferTable, evaluate
 from kinatlas.io import load_atlas, save_atlas
 from kinatlas.report import Report
@@ -50,7 +56,10 @@ __all__ = [
     "__version__",
     "datasets",
     "embed_fisher",
+    "embed_states",
     "embed_task_vector",
+    "embed_text",
+    "embeddings",
     "errors",
     "evaluate",
     "fuse_matrices",

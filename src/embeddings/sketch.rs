@@ -8,9 +8,10 @@
 //! Precision   sums in f64, coordinates in order
 //! Cost        one addition and one random word per coordinate, whatever `dim` is
 //!
-//! Bucket and sign of coordinate `i` come from word `i` of one counter-based stream: they depend
-//! on the seed and on `i` alone, so a vector may arrive in any pieces. Charikar, Chen,
-//! Farach-Colton 2002; the bound is that of Weinberger et al. 2009, lemma 2.
+//! Bucket and sign of coordinate `i` are bits of a hash of the seed and `i` alone, so a vector may
+//! arrive in any pieces: output `i` of SplitMix64 (Steele, Lea, Flood 2014) started at the seed's
+//! own stream. Charikar, Chen, Farach-Colton 2002; the bound is that of Weinberger et al. 2009,
+//! lemma 2.
 
 use rand::Rng;
 
@@ -20,7 +21,7 @@ use crate::random::stream;
 /// The projection to `dim` coordinates under `seed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sketch {
-    seed: u64,
+    start: u64,
     dim: usize,
 }
 
@@ -34,7 +35,8 @@ impl Sketch {
                 1 << 24
             )));
         }
-        Ok(Self { seed, dim })
+        let start = stream(seed, 0).next_u64();
+        Ok(Self { start, dim })
     }
 
     /// Number of coordinates of the result.
@@ -44,14 +46,23 @@ impl Sketch {
 
     /// Adds the coordinates `first..` of a vector to its projection.
     pub fn add(&self, first: usize, values: &[f64], projection: &mut [f64]) {
-        let mut words = stream(self.seed, 0);
-        words.set_word_pos(first as u128);
-        for value in values {
-            let word = words.next_u32();
-            let bucket = (u64::from(word >> 1) * self.dim as u64) >> 31;
-            let signed = if word & 1 == 0 { *value } else { -*value };
+        for (at, value) in (first as u64..).zip(values) {
+            let word = self.word(at);
+            let bucket = (u64::from((word >> 33) as u32) * self.dim as u64) >> 31;
+            // The lowest bit becomes the sign bit.
+            let signed = f64::from_bits(value.to_bits() ^ (word << 63));
             projection[bucket as usize] += signed;
         }
+    }
+
+    /// Output `at` of SplitMix64.
+    fn word(&self, at: u64) -> u64 {
+        let mut word = self
+            .start
+            .wrapping_add(at.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        word ^ (word >> 31)
     }
 }
 
@@ -100,6 +111,17 @@ mod tests {
         // Five standard errors of the mean; the variance is an inequality with room.
         assert!(mean.abs() <= 5.0 * (bound / n).sqrt(), "{mean}");
         assert!(variance <= bound, "{variance} > {bound}");
+    }
+
+    #[test]
+    fn words_are_those_of_the_published_generator() {
+        // The first outputs of SplitMix64 with state 1234567.
+        let sketch = Sketch {
+            start: 1_234_567,
+            dim: 1,
+        };
+        let words = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973];
+        assert_eq!([sketch.word(0), sketch.word(1)], words);
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //! Promises    same bits for any threads: pieces are constants of the file, folded in order
 //! NaN         refused, naming the tensor
 //! Precision   f16, bf16, f32 or f64 in, the two models may differ; differences and sums in f64
-//! Cost        reads both models once; `PIECE` numbers of each per thread in memory
+//! Cost        reads both models once; `PIECE` numbers of each per thread in memory,
+//!             and what `STRETCH` numbers give
 //!
 //! Ilharco et al. 2023, section 2. The projection is that of `sketch`.
 
@@ -21,8 +22,10 @@ use crate::threads::Monitor;
 
 pub use compare::{Products, products};
 
-/// Numbers of one piece: their f64 buffers (1 MiB each) stay in a second-level cache.
-const PIECE: usize = 1 << 17;
+/// Numbers that are read at once: their f64 buffers (256 KiB each) stay in a second-level cache.
+const PIECE: usize = 1 << 15;
+/// Numbers of one piece of work, whose result is folded into the whole.
+const STRETCH: usize = 1 << 20;
 
 /// What becomes of the difference.
 #[derive(Debug, Clone, Copy)]
@@ -46,9 +49,9 @@ pub struct Difference {
     pub base: u64,
 }
 
-/// `PIECE` numbers of one tensor at most.
+/// `STRETCH` numbers of one tensor at most.
 #[derive(Debug, Clone, Copy)]
-struct Piece {
+struct Stretch {
     tensor: usize,
     first: usize,
     len: usize,
@@ -56,23 +59,23 @@ struct Piece {
     place: usize,
 }
 
-/// The tensors that all models share, and their pieces.
-fn layout(models: &[&Checkpoint]) -> Result<(Vec<(String, usize)>, Vec<Piece>)> {
+/// The tensors that all models share, and their stretches.
+fn layout(models: &[&Checkpoint]) -> Result<(Vec<(String, usize)>, Vec<Stretch>)> {
     let base = models[0];
     for model in &models[1..] {
         check(base, model)?;
     }
     let mut tensors = Vec::new();
-    let mut pieces = Vec::new();
+    let mut stretches = Vec::new();
     let mut place = 0;
     for name in base.names() {
         let size = base.window(name).map_or(0, |window| window.len());
         if size == 0 {
             continue;
         }
-        for first in (0..size).step_by(PIECE) {
-            let len = PIECE.min(size - first);
-            pieces.push(Piece {
+        for first in (0..size).step_by(STRETCH) {
+            let len = STRETCH.min(size - first);
+            stretches.push(Stretch {
                 tensor: tensors.len(),
                 first,
                 len,
@@ -88,7 +91,7 @@ fn layout(models: &[&Checkpoint]) -> Result<(Vec<(String, usize)>, Vec<Piece>)> 
             base.label()
         )));
     }
-    Ok((tensors, pieces))
+    Ok((tensors, stretches))
 }
 
 fn check(base: &Checkpoint, tuned: &Checkpoint) -> Result<()> {
@@ -116,40 +119,80 @@ fn check(base: &Checkpoint, tuned: &Checkpoint) -> Result<()> {
     Ok(())
 }
 
-/// One model's part, widened.
-fn read(model: &Checkpoint, name: &str, piece: Piece, bytes: &mut Vec<u8>) -> Result<Vec<f64>> {
-    let mut values = vec![0.0; piece.len];
+impl Stretch {
+    /// First number and length of each piece.
+    fn pieces(self) -> impl Iterator<Item = (usize, usize)> {
+        let end = self.first + self.len;
+        (self.first..end)
+            .step_by(PIECE)
+            .map(move |first| (first, PIECE.min(end - first)))
+    }
+}
+
+/// Buffers that a thread uses again and again.
+#[derive(Debug, Default)]
+struct Scratch {
+    bytes: Vec<u8>,
+    old: Vec<f64>,
+}
+
+/// Reads a piece of one model into `values`.
+fn read(
+    model: &Checkpoint,
+    name: &str,
+    (first, len): (usize, usize),
+    values: &mut Vec<f64>,
+    bytes: &mut Vec<u8>,
+) -> Result<()> {
+    values.resize(len, 0.0);
     let window = model
         .window(name)
         .ok_or_else(|| Error::Format(format!("{}: there is no tensor '{name}'", model.label())))?;
-    window.read(piece.first, &mut values, bytes)?;
-    Ok(values)
+    window.read(first, values, bytes)
 }
 
-fn subtract(tuned: &mut [f64], base: &[f64]) {
-    for (value, base) in tuned.iter_mut().zip(base) {
+/// Reads a piece of a fine-tuned model and subtracts the base model's.
+fn change(
+    tuned: &Checkpoint,
+    name: &str,
+    piece: (usize, usize),
+    scratch: &mut Scratch,
+    values: &mut Vec<f64>,
+) -> Result<()> {
+    read(tuned, name, piece, values, &mut scratch.bytes)?;
+    for (value, base) in values.iter_mut().zip(&scratch.old) {
         *value -= base;
     }
-}
-
-fn refuse_nonfinite(values: &[f64], name: &str, label: &str, first: usize) -> Result<()> {
-    match values.iter().position(|value| !value.is_finite()) {
-        None => Ok(()),
-        Some(at) => Err(Error::NonFinite(format!(
-            "{label}: number {} of tensor '{name}', or of the base model's, is NaN or infinite",
-            first + at
-        ))),
+    // Looks at every number, so that the loop has no branch; the place is found afterwards.
+    if values
+        .iter()
+        .fold(true, |is_finite, v| is_finite & v.is_finite())
+    {
+        return Ok(());
     }
+    let at = values.iter().position(|value| !value.is_finite());
+    Err(Error::NonFinite(format!(
+        "{}: number {} of tensor '{name}', or of the base model's, is NaN or infinite",
+        tuned.label(),
+        piece.0 + at.unwrap_or_default()
+    )))
 }
 
 /// Fingerprint of one piece: four independent lanes, so that multiplications overlap.
 fn fingerprint(values: &[f64]) -> u64 {
     const PRIME: u64 = 0x9E37_79B9_7F4A_7C15;
     let mut lanes = [PRIME; 4];
-    for four in values.chunks(4) {
-        for (lane, value) in lanes.iter_mut().zip(four) {
-            *lane = (lane.rotate_left(23) ^ value.to_bits()).wrapping_mul(PRIME);
+    let mut mix = |lane: usize, value: f64| {
+        lanes[lane] = (lanes[lane].rotate_left(23) ^ value.to_bits()).wrapping_mul(PRIME);
+    };
+    let (fours, rest) = values.as_chunks::<4>();
+    for four in fours {
+        for (lane, value) in four.iter().enumerate() {
+            mix(lane, *value);
         }
+    }
+    for (lane, value) in rest.iter().enumerate() {
+        mix(lane, *value);
     }
     lanes.iter().fold(values.len() as u64, |hash, lane| {
         (hash.rotate_left(29) ^ lane).wrapping_mul(PRIME)
@@ -163,7 +206,7 @@ pub fn difference(
     form: Form,
     monitor: &Monitor,
 ) -> Result<Difference> {
-    let (tensors, pieces) = layout(&[base, tuned])?;
+    let (tensors, stretches) = layout(&[base, tuned])?;
     let n_numbers: usize = tensors.iter().map(|(_, size)| size).sum();
     let mut values = vec![
         0.0;
@@ -174,29 +217,24 @@ pub fn difference(
         }
     ];
     let mut hash = 0u64;
-    // Enough pieces at a time to keep every thread busy, few enough to stay small.
-    let at_once = 4 * rayon::current_num_threads();
-    for group in pieces.chunks(at_once) {
+    // Enough at a time to keep every thread busy, few enough to stay small.
+    for group in stretches.chunks(4 * rayon::current_num_threads()) {
         let parts: Vec<(Vec<f64>, u64)> = group
             .par_iter()
-            .map(|&piece| {
-                let name = &tensors[piece.tensor].0;
-                let mut bytes = Vec::new();
-                let old = read(base, name, piece, &mut bytes)?;
-                let mut new = read(tuned, name, piece, &mut bytes)?;
-                let hash = fingerprint(&old);
-                subtract(&mut new, &old);
-                refuse_nonfinite(&new, name, tuned.label(), piece.first)?;
-                monitor.tick(piece.len)?;
-                Ok((projected(new, form, piece), hash))
+            .map_init(Scratch::default, |scratch, &stretch| {
+                monitor.tick(stretch.len)?;
+                let name = &tensors[stretch.tensor].0;
+                follow(base, tuned, name, form, stretch, scratch)
             })
             .collect::<Result<_>>()?;
-        for (piece, (part, part_hash)) in group.iter().zip(parts) {
-            hash = (hash.rotate_left(17) ^ part_hash).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        for (stretch, (part, part_hash)) in group.iter().zip(parts) {
+            hash = combined(hash, part_hash);
             match form {
-                Form::Flat => values[piece.place..piece.place + piece.len].copy_from_slice(&part),
+                Form::Flat => {
+                    values[stretch.place..stretch.place + stretch.len].copy_from_slice(&part);
+                }
                 Form::Projected(_) => add(&mut values, &part),
-                Form::Tensors(sketch) => add(&mut values[piece.tensor * sketch.dim()..], &part),
+                Form::Tensors(sketch) => add(&mut values[stretch.tensor * sketch.dim()..], &part),
             }
         }
     }
@@ -207,13 +245,38 @@ pub fn difference(
     })
 }
 
-fn projected(values: Vec<f64>, form: Form, piece: Piece) -> Vec<f64> {
-    let (Form::Projected(sketch) | Form::Tensors(sketch)) = form else {
-        return values;
+fn combined(hash: u64, part: u64) -> u64 {
+    (hash.rotate_left(17) ^ part).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+/// One stretch, in its form, and the fingerprint of the base model there.
+fn follow(
+    base: &Checkpoint,
+    tuned: &Checkpoint,
+    name: &str,
+    form: Form,
+    stretch: Stretch,
+    scratch: &mut Scratch,
+) -> Result<(Vec<f64>, u64)> {
+    let mut hash = 0;
+    let mut values = Vec::new();
+    let mut found = match form {
+        Form::Flat => Vec::with_capacity(stretch.len),
+        Form::Projected(sketch) | Form::Tensors(sketch) => vec![0.0; sketch.dim()],
     };
-    let mut projection = vec![0.0; sketch.dim()];
-    sketch.add(piece.place, &values, &mut projection);
-    projection
+    for piece in stretch.pieces() {
+        read(base, name, piece, &mut scratch.old, &mut scratch.bytes)?;
+        hash = combined(hash, fingerprint(&scratch.old));
+        change(tuned, name, piece, scratch, &mut values)?;
+        match form {
+            Form::Flat => found.extend_from_slice(&values),
+            Form::Projected(sketch) | Form::Tensors(sketch) => {
+                let place = stretch.place + piece.0 - stretch.first;
+                sketch.add(place, &values, &mut found);
+            }
+        }
+    }
+    Ok((found, hash))
 }
 
 fn add(sums: &mut [f64], part: &[f64]) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kinatlas.similarity.baselines import data_size_similarity
 from kinatlas.similarity.compute import similarity_matrix, token_similarity
 from kinatlas.similarity.fusion import fuse_matrices
 from kinatlas.similarity.kernels import KernelInfo, kernel_info, kernel_names
@@ -12,6 +13,7 @@ from kinatlas.similarity.task_vectors import task_vector_similarity
 __all__ = [
     "KernelInfo",
     "SimilarityMatrix",
+    "data_size_similarity",
     "fuse_matrices",
     "kernel_info",
     "kernel_names",

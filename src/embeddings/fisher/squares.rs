@@ -10,8 +10,9 @@ use super::Square;
 use crate::element::Element;
 use crate::tokens::{Ragged, Stored};
 
-/// Columns whose f64 sums (16 KiB) leave half of a first-level cache to the gradients.
-pub const TILE: usize = 2048;
+/// Columns whose f64 sums (64 KiB) stay in a second-level cache, while a row's part of a tile is
+/// long enough (8 pages of float32) for the processor to read ahead.
+pub const TILE: usize = 8192;
 
 /// Which rows of a batch, and what becomes of them.
 pub struct Part<'a> {
@@ -32,12 +33,8 @@ pub fn add_part(
     let narrow = &mut narrow[..before.len()];
     let columns = column..column + before.len();
     match matrix {
-        Stored::F32(rows) => add(part, before, after, |row, use_row| {
-            use_row.of(&line(rows, row)[columns.clone()]);
-        }),
-        Stored::F64(rows) => add(part, before, after, |row, use_row| {
-            use_row.of(&line(rows, row)[columns.clone()]);
-        }),
+        Stored::F32(rows) => add_direct(part, rows, columns, before, after),
+        Stored::F64(rows) => add_direct(part, rows, columns, before, after),
         Stored::F16(rows) => add(part, before, after, |row, use_row| {
             line(rows, row)[columns.clone()].convert_to_f32_slice(narrow);
             use_row.of(narrow);
@@ -47,6 +44,43 @@ pub fn add_part(
             use_row.of(narrow);
         }),
     }
+}
+
+/// Types that need no widening beforehand: four rows pass the sums at once, which loads and stores
+/// a sum once for four additions in the order of the rows, and has four streams of memory open.
+fn add_direct<E: Element>(
+    part: &Part<'_>,
+    rows: &Ragged<'_, E>,
+    columns: Range<usize>,
+    before: &[f64],
+    after: &mut [f64],
+) {
+    let piece = |row: usize| &line(rows, row)[columns.clone()];
+    if part.weights.is_some() || part.square == Square::BatchMean {
+        return add(part, before, after, |row, use_row| use_row.of(piece(row)));
+    }
+    after.copy_from_slice(before);
+    let fours = part.rows.len() / 4;
+    for four in 0..fours {
+        let first = part.rows.start + 4 * four;
+        add_four([0, 1, 2, 3].map(|next| piece(first + next)), after);
+    }
+    for row in part.rows.start + 4 * fours..part.rows.end {
+        add_squares(piece(row), after);
+    }
+}
+
+fn add_four<E: Element>([a, b, c, d]: [&[E]; 4], sums: &mut [f64]) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let pairs = a.iter().zip(b).zip(c.iter().zip(d));
+            for (sum, ((a, b), (c, d))) in sums.iter_mut().zip(pairs) {
+                let [a, b, c, d] = [a.widen(), b.widen(), c.widen(), d.widen()];
+                *sum = (((*sum + a * a) + b * b) + c * c) + d * d;
+            }
+        },
+    );
 }
 
 fn line<'a, E: Element>(rows: &Ragged<'a, E>, row: usize) -> &'a [E] {

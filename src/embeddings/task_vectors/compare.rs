@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{layout, read, refuse_nonfinite, subtract};
+use super::{Scratch, change, layout, read};
 use crate::embeddings::checkpoint::Checkpoint;
 use crate::error::Result;
 use crate::threads::Monitor;
@@ -19,29 +19,29 @@ pub struct Products {
 /// All inner products of the differences of `tuned` from `base`; every model is read once.
 pub fn products(base: &Checkpoint, tuned: &[Checkpoint], monitor: &Monitor) -> Result<Products> {
     let models: Vec<&Checkpoint> = std::iter::once(base).chain(tuned).collect();
-    let (tensors, pieces) = layout(&models)?;
+    let (tensors, stretches) = layout(&models)?;
     let n = tuned.len();
     let mut values = vec![0.0; tensors.len() * n * n];
-    for group in pieces.chunks(4 * rayon::current_num_threads()) {
+    for group in stretches.chunks(4 * rayon::current_num_threads()) {
+        let start = || (Scratch::default(), vec![Vec::new(); n]);
         let parts: Vec<Vec<f64>> = group
             .par_iter()
-            .map(|&piece| {
-                let name = &tensors[piece.tensor].0;
-                let mut bytes = Vec::new();
-                let old = read(base, name, piece, &mut bytes)?;
-                let mut changes = Vec::with_capacity(n);
-                for model in tuned {
-                    let mut new = read(model, name, piece, &mut bytes)?;
-                    subtract(&mut new, &old);
-                    refuse_nonfinite(&new, name, model.label(), piece.first)?;
-                    changes.push(new);
+            .map_init(start, |(scratch, changes), &stretch| {
+                monitor.tick(stretch.len)?;
+                let name = &tensors[stretch.tensor].0;
+                let mut sums = vec![0.0; n * n];
+                for piece in stretch.pieces() {
+                    read(base, name, piece, &mut scratch.old, &mut scratch.bytes)?;
+                    for (model, values) in tuned.iter().zip(changes.iter_mut()) {
+                        change(model, name, piece, scratch, values)?;
+                    }
+                    add_gram(changes, &mut sums);
                 }
-                monitor.tick(piece.len)?;
-                Ok(gram(&changes))
+                Ok(sums)
             })
             .collect::<Result<_>>()?;
-        for (piece, part) in group.iter().zip(parts) {
-            let sums = &mut values[piece.tensor * n * n..];
+        for (stretch, part) in group.iter().zip(parts) {
+            let sums = &mut values[stretch.tensor * n * n..];
             for (sum, value) in sums.iter_mut().zip(part) {
                 *sum += value;
             }
@@ -53,17 +53,17 @@ pub fn products(base: &Checkpoint, tuned: &[Checkpoint], monitor: &Monitor) -> R
     })
 }
 
-fn gram(rows: &[Vec<f64>]) -> Vec<f64> {
+fn add_gram(rows: &[Vec<f64>], sums: &mut [f64]) {
     let n = rows.len();
-    let mut products = vec![0.0; n * n];
     for left in 0..n {
         for right in 0..=left {
             let product = dot(&rows[left], &rows[right]);
-            products[left * n + right] = product;
-            products[right * n + left] = product;
+            sums[left * n + right] += product;
+            if left != right {
+                sums[right * n + left] += product;
+            }
         }
     }
-    products
 }
 
 /// Eight sums side by side, so that additions need not wait for each other; the order is fixed.

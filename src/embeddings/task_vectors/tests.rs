@@ -44,7 +44,7 @@ fn open(path: &std::path::Path) -> Checkpoint {
 #[test]
 fn a_difference_is_the_same_from_one_file_and_from_shards() {
     let folder = Folder::new("shards");
-    let long: Vec<f32> = (0..PIECE + 7).map(|i| (i % 13) as f32).collect();
+    let long: Vec<f32> = (0..STRETCH + PIECE + 7).map(|i| (i % 13) as f32).collect();
     let twice: Vec<f32> = long.iter().map(|v| 2.0 * v).collect();
     let base = open(&folder.write(
         "base.safetensors",
