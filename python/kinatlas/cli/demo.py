@@ -88,7 +88,7 @@ def run(out: Path) -> None:
     prompts = {f"prompts, seed {number}": atlas for number, atlas in study.atlases.items()}
     report = report.add_record(
         inputs=prompts | {"transfer": study.transfer},
-        conventions={"gain": first.gain},
+        conventions={name: first.conventions[name] for name in ("gain", "units", "ties", "self")},
         seeds=list(study.atlases),
     )
     print(f"wrote {out / 'similarity.png'}, {out / 'rankings.png'}")

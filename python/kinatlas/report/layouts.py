@@ -20,7 +20,7 @@ _STYLE = (
     "color:#1b1b1b;background:#fff}h1,h2{line-height:1.2}table{border-collapse:collapse;"
     "margin:1rem 0;font-size:.9rem}th,td{padding:.25rem .7rem;border-bottom:1px solid #ddd}"
     "th{text-align:left;border-bottom:2px solid #999}td{font-variant-numeric:tabular-nums;"
-    "overflow-wrap:anywhere}"
+    "overflow-wrap:break-word}"
     "caption{text-align:left;font-weight:600}img{max-width:100%;height:auto}figure{margin:1rem 0}"
     "figcaption{color:#555;font-size:.9rem}"
 )
