@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +143,15 @@ def test_a_crashed_run_resumes_from_its_last_whole_shard(tmp_path: Path) -> None
         "t", space="m"
     )
     assert [file.name for file in tmp_path.iterdir()] == ["sums.safetensors"]
+
+
+def test_an_accumulator_pickles_in_the_middle_of_a_shard() -> None:
+    rows = gradients()
+    part = fed(40, {name: row[:70] for name, row in rows.items()}, shard_size=32)
+    again = pickle.loads(pickle.dumps(part))
+    again.partial_fit({name: row[70:] for name, row in rows.items()})
+    assert again.task("t", space="m") == fed(40, rows, shard_size=32).task("t", space="m")
+    assert pickle.loads(pickle.dumps(FisherAccumulator())).n_examples == 0
 
 
 def test_a_file_without_sums_is_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from kinatlas import _core
 from kinatlas._checks import check_choice, check_n_threads
 from kinatlas.embeddings import state
-from kinatlas.embeddings.coordinates import projected, space_of, whole_number
+from kinatlas.embeddings.coordinates import projected, reduced, space_of, whole_number
 from kinatlas.embeddings.gradients import as_rows, as_weights
 from kinatlas.errors import ShapeError
 from kinatlas.tasks import Provenance, Task
@@ -232,7 +232,7 @@ class FisherAccumulator:
         """
         if reduce is not None:
             check_choice(reduce, _REDUCTIONS, "reduce")
-        parts = [_reduced(values, reduce) for values in self.diagonal().values()]
+        parts = [reduced(values, reduce) for values in self.diagonal().values()]
         values = projected(np.concatenate(parts), dim, seed)
         settings = {
             "convention": self.convention,
@@ -248,6 +248,17 @@ class FisherAccumulator:
             space=space_of(space, "fisher", settings, list(self._shapes.items())),
             provenance=Provenance(base_model=space, method="FISHER", notes=notes),
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        sums = None if self._sums is None else (self._sums.sums(), self._sums.counts())
+        return self.__dict__ | {"_sums": sums}
+
+    def __setstate__(self, fields: dict[str, Any]) -> None:
+        self.__dict__.update(fields)
+        if fields["_sums"] is not None:
+            layout = (self.shard_size, self.rows_per_example, self.square)
+            sums, counts = fields["_sums"]
+            self._sums = _core.FisherSums.restored(sums, counts, layout)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write all sums to a ``.safetensors`` file, whole or not at all, and return its path.
@@ -281,12 +292,3 @@ class FisherAccumulator:
         found = cls(**settings, checkpoint=checkpoint)
         found._shapes, found._sums = shapes, sums
         return found
-
-
-def _reduced(values: npt.NDArray[np.float64], reduce: str | None) -> npt.NDArray[np.float64]:
-    if reduce == "layer":
-        return np.array([values.mean()])
-    if reduce == "filter" and values.ndim > 1:
-        means: npt.NDArray[np.float64] = values.mean(axis=tuple(range(1, values.ndim)))
-        return means
-    return values.ravel()

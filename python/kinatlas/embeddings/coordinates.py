@@ -13,7 +13,7 @@ import numpy.typing as npt
 from kinatlas import _core
 from kinatlas._checks import check_space
 
-__all__ = ["projected", "space_of", "whole_number"]
+__all__ = ["projected", "reduced", "space_of", "whole_number"]
 
 
 def space_of(space: str, construction: str, settings: dict[str, Any], layout: Any) -> str:
@@ -66,3 +66,19 @@ def whole_number(value: Any, argument: str, least: int) -> int:
     if isinstance(value, bool) or not least <= number < 2**63:
         raise ValueError(f"{argument}={value!r}: expected a whole number of at least {least}")
     return number
+
+
+def reduced(values: npt.NDArray[np.float64], reduce: str | None) -> npt.NDArray[np.float64]:
+    """Return the means of one parameter by layer or filter, or all its numbers.
+
+    Examples
+    --------
+    >>> reduced(np.array([[1.0, 3.0], [0.0, 0.0]]), "filter")
+    array([2., 0.])
+    """
+    if reduce == "layer":
+        return np.array([values.mean()])
+    if reduce == "filter" and values.ndim > 1:
+        means: npt.NDArray[np.float64] = values.mean(axis=tuple(range(1, values.ndim)))
+        return means
+    return values.ravel()
