@@ -35,7 +35,7 @@ test-python: dev
 
 test-torch: dev ## install torch and peft, run their tests, compare the fixtures with today's peft
 	$(BIN)/maturin develop --release --quiet --extras $(EXTRAS),peft
-	$(BIN)/python -m pytest -q tests -k "torch or peft or pickle"
+	$(BIN)/python -m pytest -q tests python/kinatlas/torch -k "torch or peft or pickle"
 
 fast: test-rust dev ## the tests worth running after each change
 	$(BIN)/python -m pytest -q -x -m "not slow"

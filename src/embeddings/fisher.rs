@@ -96,7 +96,7 @@ impl Fisher {
                     .into(),
             ));
         }
-        if n_whole % layout.shard_size != 0 || n_running >= layout.shard_size {
+        if !n_whole.is_multiple_of(layout.shard_size) || n_running >= layout.shard_size {
             return Err(Error::Format(format!(
                 "{n_whole} merged and {n_running} running examples do not fit shards of {}",
                 layout.shard_size
@@ -166,7 +166,9 @@ impl Fisher {
             }
         }
         let per_example = self.layout.rows_per_example;
-        if n_rows % per_example != 0 || weights.is_some_and(|weights| weights.len() != n_rows) {
+        if !n_rows.is_multiple_of(per_example)
+            || weights.is_some_and(|weights| weights.len() != n_rows)
+        {
             return Err(Error::Shape(format!(
                 "the batch has {n_rows} rows, expected a multiple of rows_per_example = \
                  {per_example}, and one weight for each row"

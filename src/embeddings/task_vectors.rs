@@ -59,8 +59,11 @@ struct Stretch {
     place: usize,
 }
 
+/// Names and sizes of tensors, and the stretches they are cut in.
+type Layout = (Vec<(String, usize)>, Vec<Stretch>);
+
 /// The tensors that all models share, and their stretches.
-fn layout(models: &[&Checkpoint]) -> Result<(Vec<(String, usize)>, Vec<Stretch>)> {
+fn layout(models: &[&Checkpoint]) -> Result<Layout> {
     let base = models[0];
     for model in &models[1..] {
         check(base, model)?;
