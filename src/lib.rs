@@ -6,6 +6,8 @@
 
 pub mod element;
 pub mod error;
+pub mod random;
+pub mod superposition;
 pub mod threads;
 pub mod tokens;
 

@@ -3,6 +3,8 @@
 mod convert;
 mod detach;
 mod errors;
+mod superposition;
+mod superposition_states;
 mod threads;
 mod tokens;
 
@@ -13,6 +15,8 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("is_debug_build", cfg!(debug_assertions))?;
+    superposition::register(module)?;
+    superposition_states::register(module)?;
     threads::register(module)?;
     tokens::register(module)?;
     Ok(())
