@@ -2,12 +2,19 @@
 //!
 //! Everything outside `py` is mathematics on views and compiles without Python
 //! (`cargo test --no-default-features`). Floors: `error -> element -> tokens -> linalg, threads`
-//! form the ground; every room stands on the ground and on no other room.
+//! form the ground; every room stands on the ground and on no other room, except
+//! that `evaluation` stands on `selection`.
 
 pub mod element;
+pub mod embeddings;
 pub mod error;
 pub mod random;
 pub mod superposition;
+pub mod evaluation;
+pub mod files;
+pub mod linalg;
+pub mod selection;
+pub mod similarity;
 pub mod threads;
 pub mod tokens;
 

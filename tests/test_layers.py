@@ -12,11 +12,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PYTHON = ROOT / "python" / "kinatlas"
 RUST = ROOT / "src"
 
-GROUND = ["errors", "_core", "interop", "_checks", "_names", "_frames", "tasks"]
+GROUND = ["errors", "_core", "interop", "_checks", "_frames", "tasks"]
 FLOORS = [
     {
         "io",
-        "datasets",
         "embeddings",
         "behavior",
         "similarity",
@@ -27,7 +26,7 @@ FLOORS = [
     },
     {"selection", "distributed"},
     {"evaluation", "consistency"},
-    {"report", "plotting"},
+    {"report", "plotting", "datasets"},
     {"cli", "__main__"},
 ]
 BESIDE = {"torch"}
@@ -47,7 +46,9 @@ OPTIONAL = FRAMEWORKS | {
     "typer",
 }
 
-RUST_GROUND = {"error", "element", "tokens", "linalg", "random", "threads"}
+RUST_GROUND = {"error", "element", "files", "tokens", "linalg", "random", "threads"}
+# The same floors as in Python: numbers about an order stand on the order.
+RUST_FLOORS = {"evaluation": {"selection"}, "consistency": {"selection"}}
 MAX_LINES = 300
 
 
@@ -147,13 +148,14 @@ def rust_room(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", sorted(RUST.rglob("*.rs")), ids=lambda path: path.name)
-def test_rust_rooms_stand_on_the_ground_and_on_no_other_room(path: Path) -> None:
+def test_rust_rooms_stand_on_the_ground_and_on_lower_floors_only(path: Path) -> None:
     room = rust_room(path)
     if room in {"lib", "py"}:
         return
     used = set(re.findall(r"\bcrate::(\w+)", path.read_text(encoding="utf-8")))
-    order = ["error", "element", "tokens", "threads", "random", "linalg"]
+    order = ["error", "element", "files", "tokens", "threads", "random", "linalg"]
     may = set(order[: order.index(room)]) if room in order else RUST_GROUND
+    may = may | RUST_FLOORS.get(room, set())
     assert used <= may | {room}, f"{path} uses {sorted(used - may - {room})}"
 
 
@@ -182,6 +184,8 @@ def test_no_binding_function_is_longer_than_fifteen_lines() -> None:
 
 def test_no_rust_outside_tests_can_panic_on_purpose() -> None:
     for path in RUST.rglob("*.rs"):
+        if path.name == "tests.rs":
+            continue
         code = path.read_text(encoding="utf-8").split("#[cfg(test)]")[0]
         code = re.sub(r"//.*", "", code)
         assert not re.search(r"\.unwrap\(\)|\.expect\(|\bpanic!|\btodo!|unimplemented!", code), path

@@ -75,7 +75,7 @@ def test_infinite_scores_are_named_by_source_and_target():
 
 @pytest.mark.parametrize("sources", [["a", "a"], ["a", ""], ["a", 3], "ab"])
 def test_bad_names_are_refused(sources):
-    with pytest.raises(FormatError, match="source"):
+    with pytest.raises(UnknownNameError, match="source"):
         SimilarityMatrix([[0.0, 1.0]], ["t"], sources, "k")
 
 
@@ -100,7 +100,7 @@ def test_a_source_named_target_cannot_hide_the_target_column():
     assert "0.5000" in repr(matrix)
     with pytest.raises(FormatError, match="layout='long'"):
         matrix.to_polars()
-    with pytest.raises(UnknownNameError, match="unknown layout 'tall'"):
+    with pytest.raises(UnknownNameError, match="layout='tall' is unknown"):
         matrix.to_polars(layout="tall")  # type: ignore[arg-type]
 
 

@@ -2,8 +2,42 @@
 
 from __future__ import annotations
 
-from kinatlas import errors
+from kinatlas import errors, io
 from kinatlas._core import __version__, num_threads, set_num_threads
-from kinatlas.tasks import Atlas, Task
+from kinatlas.evaluation import Evaluation, TransferTable, evaluate
+from kinatlas.io import load_atlas, save_atlas
+from kinatlas.report import Report
+from kinatlas.selection import Ranking, rank_sources
+from kinatlas.similarity import (
+    SimilarityMatrix,
+    kernel_names,
+    module_similarity,
+    similarity_matrix,
+    token_similarity,
+)
+from kinatlas.tasks import Atlas, LowRank, LowRankAtlas, Task
 
-__all__ = ["Atlas", "Task", "__version__", "errors", "num_threads", "set_num_threads"]
+__all__ = [
+    "Atlas",
+    "Evaluation",
+    "LowRank",
+    "LowRankAtlas",
+    "Ranking",
+    "Report",
+    "SimilarityMatrix",
+    "Task",
+    "TransferTable",
+    "__version__",
+    "errors",
+    "evaluate",
+    "io",
+    "kernel_names",
+    "load_atlas",
+    "module_similarity",
+    "num_threads",
+    "rank_sources",
+    "save_atlas",
+    "set_num_threads",
+    "similarity_matrix",
+    "token_similarity",
+]

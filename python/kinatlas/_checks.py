@@ -10,11 +10,16 @@ from kinatlas.errors import ShapeError, SpaceError, UnknownNameError
 __all__ = [
     "check_choice",
     "check_known",
+    "check_known_all",
     "check_names",
     "check_same_dim",
     "check_same_space",
     "check_space",
+    "quoted",
 ]
+
+# Enough to recognise one's own names, short enough for one line of an error message.
+_NAMES_SHOWN = 8
 
 
 def check_choice(value: object, choices: Sequence[str], argument: str) -> str:
@@ -55,6 +60,23 @@ def check_known(name: object, names: Sequence[str], label: str) -> int:
     )
 
 
+def check_known_all(wanted: Iterable[object], names: Sequence[str], label: str) -> list[int]:
+    """Return the position of every one of ``wanted`` in ``names``; fast for long lists.
+
+    Examples
+    --------
+    >>> check_known_all(["rte", "mnli"], ["mnli", "rte"], "task")
+    [1, 0]
+    """
+    places = {name: at for at, name in enumerate(names)}
+    return [
+        places[name]
+        if isinstance(name, str) and name in places
+        else check_known(name, names, label)
+        for name in wanted
+    ]
+
+
 def check_names(names: Iterable[object], label: str) -> tuple[str, ...]:
     """Return ``names`` as a tuple of distinct, non-empty strings.
 
@@ -66,6 +88,8 @@ def check_names(names: Iterable[object], label: str) -> tuple[str, ...]:
     Traceback (most recent call last):
     kinatlas.errors.UnknownNameError: task name 'mnli' appears more than once
     """
+    if isinstance(names, str):
+        raise UnknownNameError(f"{label} names are the text {names!r}, expected a list of names")
     checked: dict[str, None] = {}
     for name in names:
         if not isinstance(name, str) or not name:
@@ -120,6 +144,21 @@ def check_space(space: object) -> str:
     if not isinstance(space, str) or not space:
         raise SpaceError(f"space={space!r}: expected a non-empty string")
     return space
+
+
+def quoted(names: Sequence[str]) -> str:
+    """Return the first names in quotes, and how many more there are.
+
+    Examples
+    --------
+    >>> quoted(["mnli", "rte"])
+    "'mnli', 'rte'"
+    >>> quoted(list("abcdefghij"))
+    "'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h' and 2 more"
+    """
+    text = ", ".join(f"'{name}'" for name in names[:_NAMES_SHOWN])
+    hidden = len(names) - _NAMES_SHOWN
+    return f"{text} and {hidden} more" if hidden > 0 else text
 
 
 def _closest(value: object, choices: Sequence[str]) -> str:

@@ -1,5 +1,5 @@
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias, TypedDict, type_check_only
 
 import numpy as np
 import numpy.typing as npt
@@ -8,8 +8,8 @@ __version__: str
 is_debug_build: bool
 
 # The packed buffer [n_total_tokens, dim] (uint16 holds bfloat16 bits) and offsets [n_tasks + 1].
-PackedTokens: TypeAlias = tuple[npt.NDArray[Any], npt.NDArray[np.int64]]
-Progress: TypeAlias = Callable[[int], object]
+_PackedTokens: TypeAlias = tuple[npt.NDArray[Any], npt.NDArray[np.int64]]
+_Progress: TypeAlias = Callable[[int], object]
 
 def set_num_threads(n_threads: int | None = None) -> None: ...
 def num_threads() -> int: ...
@@ -31,3 +31,106 @@ def superposition_coordinates(states: _Floats, first: _Floats, second: _Floats) 
 def superposition_whitened(pure: list[_Floats], sets: list[_Floats], n_threads: int | None = None) -> tuple[list[_Floats], float]: ...
 def superposition_discriminant(pure: list[_Floats], n_threads: int | None = None) -> tuple[float, _Floats, _Floats, _Floats]: ...
 def superposition_placed(states: _Floats, plane: Any) -> tuple[_Floats, _Integers]: ...
+def first_nonfinite(tokens: _PackedTokens) -> tuple[int, int, int] | None: ...
+
+# An array and the name of its number type; bfloat16 is uint16 bits.
+_NamedArray: TypeAlias = tuple[npt.NDArray[Any], str]
+
+@type_check_only
+class AdapterPart(TypedDict):
+    suffix: str | None
+    method: str
+    layout: str
+    tokens: _NamedArray | None
+    # module, A [rank, n_in], B [n_out, rank], scale, is_transposed
+    factors: list[tuple[str, _NamedArray, _NamedArray, float, bool]] | None
+
+@type_check_only
+class AdapterReading(TypedDict):
+    base_model: str | None
+    parts: list[AdapterPart]
+    skipped: list[tuple[str, str]]
+    notes: list[str]
+    reason: str | None
+
+def read_adapter(
+    path: str, config: str | None = None, base: Sequence[str] = ...
+) -> AdapterReading: ...
+def read_adapter_bytes(
+    label: str, bytes: bytes, config: str | None = None, base: Sequence[str] = ...
+) -> AdapterReading: ...
+
+# Text pairs of the header; name, stored type and shape of every tensor.
+def outline_tensors(path: str) -> tuple[dict[str, str], list[tuple[str, str, list[int]]]]: ...
+def read_tensors(path: str, names: Sequence[str]) -> list[_NamedArray]: ...
+
+# name, number type, shape and bytes of every tensor.
+def serialize_tensors(
+    tensors: Sequence[tuple[str, str, Sequence[int], npt.NDArray[np.uint8]]], texts: dict[str, str]
+) -> bytes: ...
+def average_ranks(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]: ...
+
+# Gain, units and cut-offs, by name.
+_Conventions: TypeAlias = tuple[str, str, list[int]]
+_Floats: TypeAlias = npt.NDArray[np.float64]
+_Whole: TypeAlias = npt.NDArray[np.int64]
+
+def gain_names() -> list[str]: ...
+def undefined_reasons() -> list[str]: ...
+def metric_names(conventions: _Conventions) -> list[str]: ...
+
+# candidates: predicted and measured scores [n]; lists: offsets [n_lists + 1], baseline [n_lists];
+# returns value, chance, best [n_lists, n_metrics, 3] and codes of reasons [n_lists, n_metrics].
+def evaluate_lists(
+    candidates: tuple[_Floats, _Floats], lists: tuple[_Whole, _Floats], conventions: _Conventions
+) -> tuple[_Floats, npt.NDArray[np.uint8]]: ...
+
+# returns [n_targets, n_metrics, 4] and [n_metrics, 4] (value, chance, best, corrected), [n_metrics].
+def summarise_metrics(
+    metrics: _Floats, targets: _Whole, n_targets: int
+) -> tuple[_Floats, _Floats, _Whole]: ...
+def seed_means(scores: _Floats, baseline: _Floats | None = None) -> _Floats: ...
+
+# Per task, per module: A [rank, n_in], B [n_out, rank] and the scale, or None.
+_LowRankTasks: TypeAlias = list[list[tuple[npt.NDArray[Any], npt.NDArray[Any], float] | None]]
+
+def low_rank_kernels() -> list[str]: ...
+
+# Returns [n_targets, n_sources]; sources None means the targets, at half the cost.
+def low_rank_matrix(
+    targets: _LowRankTasks,
+    sources: _LowRankTasks | None,
+    kernel: str,
+    n_threads: int | None = None,
+    progress: _Progress | None = None,
+) -> npt.NDArray[np.float64]: ...
+
+# Returns [n_modules, n_targets, n_sources].
+def low_rank_modules(
+    targets: _LowRankTasks,
+    sources: _LowRankTasks | None,
+    kernel: str,
+    n_threads: int | None = None,
+    progress: _Progress | None = None,
+) -> npt.NDArray[np.float64]: ...
+
+# kernel, direction, normalize, k, temperature.
+_KernelOptions: TypeAlias = tuple[str, str, str | None, int, float]
+# mean and median diagonal fraction, position share, number of pairs looked at.
+_Alignment: TypeAlias = tuple[float | None, float | None, float | None, int]
+
+# returns scores [n_targets * n_sources], (centred, reason, alignment) of center="auto", alignment.
+def compare_tokens(
+    sources: _PackedTokens,
+    targets: _PackedTokens | None,
+    options: _KernelOptions,
+    center: str | _Floats | None = None,
+    n_threads: int | None = None,
+    progress: _Progress | None = None,
+) -> tuple[_Floats, tuple[bool, str, _Alignment] | None, _Alignment | None]: ...
+
+# returns the saturation and the numbers of constant rows.
+def score_saturation(
+    scores: _Floats, own: list[int | None], range: tuple[float, float] | None = None
+) -> tuple[float | None, list[int]]: ...
+def kernels() -> list[dict[str, Any]]: ...

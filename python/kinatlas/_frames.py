@@ -29,7 +29,24 @@ _LATEX = {character: "\\" + character for character in "&%$#_{}"} | {
 
 
 class Tabular:
-    """Exports of a result that can be laid out as columns; a subclass gives ``_columns``."""
+    """Exports of a result that can be laid out as columns; a subclass gives ``_columns``.
+
+    Examples
+    --------
+    >>> class Scores(Tabular):
+    ...     def _columns(self):
+    ...         return {"source": ["mnli"], "score": [0.5]}
+    >>> Scores().to_dict()
+    {'source': ['mnli'], 'score': [0.5]}
+    >>> Scores().to_pandas().shape, Scores().to_polars().shape, Scores().to_arrow().shape
+    ((1, 2), (1, 2), (1, 2))
+    >>> print(Scores().to_markdown())
+    | source | score |
+    | --- | ---: |
+    | mnli | 0.5000 |
+    >>> Scores().to_latex().splitlines()[0]
+    '\\\\begin{tabular}{lr}'
+    """
 
     def _columns(self) -> dict[str, list[Any]]:
         raise NotImplementedError

@@ -15,6 +15,7 @@ __all__ = [
     "MissingDependencyError",
     "NonFiniteError",
     "ShapeError",
+    "SkippedAdapterWarning",
     "SpaceError",
     "UnknownNameError",
 ]
@@ -62,3 +63,7 @@ class KinAtlasWarning(UserWarning):
 
 class DegenerateRankingWarning(KinAtlasWarning):
     """A similarity matrix that cannot tell its sources apart."""
+
+
+class SkippedAdapterWarning(KinAtlasWarning):
+    """A folder held adapters that were not read; the load report says which and why."""

@@ -60,13 +60,15 @@ impl<'py> FromPyObject<'_, 'py> for PackedTokens<'py> {
 
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         let (buffer, offsets): (Buffer<'py>, PyReadonlyArray1<'py, i64>) = object.extract()?;
-        let offsets = offsets
-            .as_array()
-            .iter()
-            .map(|&row| row.max(0) as usize)
-            .collect();
+        let offsets = to_sizes(&offsets);
         Ok(Self { buffer, offsets })
     }
+}
+
+/// Whole numbers as sizes; a negative one becomes the largest size, which every check refuses.
+pub fn to_sizes(numbers: &PyReadonlyArray1<'_, i64>) -> Vec<usize> {
+    let size = |&number: &i64| usize::try_from(number).unwrap_or(usize::MAX);
+    numbers.as_array().iter().map(size).collect()
 }
 
 impl PackedTokens<'_> {

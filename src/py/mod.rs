@@ -2,9 +2,15 @@
 
 mod convert;
 mod detach;
+mod embeddings;
 mod errors;
 mod superposition;
 mod superposition_states;
+mod evaluation;
+mod files;
+mod low_rank;
+mod selection;
+mod similarity;
 mod threads;
 mod tokens;
 
@@ -17,7 +23,13 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("is_debug_build", cfg!(debug_assertions))?;
     superposition::register(module)?;
     superposition_states::register(module)?;
+    embeddings::register(module)?;
+    files::register(module)?;
+    low_rank::register(module)?;
     threads::register(module)?;
     tokens::register(module)?;
+    selection::register(module)?;
+    evaluation::register(module)?;
+    similarity::register(module)?;
     Ok(())
 }

@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from kinatlas.similarity.compute import similarity_matrix, token_similarity
+from kinatlas.similarity.kernels import KernelInfo, kernel_info, kernel_names
+from kinatlas.similarity.low_rank import module_similarity
 from kinatlas.similarity.matrix import SimilarityMatrix
 
-__all__ = ["SimilarityMatrix"]
+__all__ = [
+    "KernelInfo",
+    "SimilarityMatrix",
+    "kernel_info",
+    "kernel_names",
+    "module_similarity",
+    "similarity_matrix",
+    "token_similarity",
+]

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from kinatlas._checks import check_choice, check_known, check_known_all, check_names
 from kinatlas._frames import Tabular, as_html, as_text, require
-from kinatlas._names import indices_of, unique_names, unknown_name
 from kinatlas.errors import FormatError, NonFiniteError, ShapeError
 
 __all__ = ["Layout", "SimilarityMatrix"]
@@ -46,8 +46,10 @@ class SimilarityMatrix(Tabular):
     ------
     ShapeError
         If ``values`` is not [n_targets, n_sources], or has no cell.
+    UnknownNameError
+        If a name is empty, not a text, or repeated.
     FormatError
-        If a name is empty, not a text, or repeated, or the values are not numbers.
+        If the values are not numbers.
     NonFiniteError
         If a score or ``neutral`` is infinite.
 
@@ -75,8 +77,8 @@ class SimilarityMatrix(Tabular):
     neutral: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "targets", unique_names("target", self.targets))
-        object.__setattr__(self, "sources", unique_names("source", self.sources))
+        object.__setattr__(self, "targets", check_names(self.targets, "target"))
+        object.__setattr__(self, "sources", check_names(self.sources, "source"))
         object.__setattr__(self, "values", self._checked_values())
         object.__setattr__(self, "options", dict(self.options))
         if self.diagnostics is not None:
@@ -134,7 +136,7 @@ class SimilarityMatrix(Tabular):
         >>> SimilarityMatrix([[0.5, 0.1]], ["rte"], ["mnli", "qqp"], "feature_mean").row("rte")
         array([0.5, 0.1])
         """
-        row: npt.NDArray[np.float64] = self.values[indices_of("target", [target], self.targets)[0]]
+        row: npt.NDArray[np.float64] = self.values[check_known(target, self.targets, "target")]
         return row
 
     def select(
@@ -156,8 +158,8 @@ class SimilarityMatrix(Tabular):
         """
         kept_targets = self.targets if targets is None else tuple(targets)
         kept_sources = self.sources if sources is None else tuple(sources)
-        rows = indices_of("target", kept_targets, self.targets)
-        columns = indices_of("source", kept_sources, self.sources)
+        rows = check_known_all(kept_targets, self.targets, "target")
+        columns = check_known_all(kept_sources, self.sources, "source")
         whole = (kept_targets, kept_sources) == (self.targets, self.sources)
         return SimilarityMatrix(
             values=self.values[np.ix_(rows, columns)],
@@ -170,14 +172,12 @@ class SimilarityMatrix(Tabular):
         )
 
     def _columns(self, layout: Layout = "long") -> dict[str, list[Any]]:
-        if layout == "long":
+        if check_choice(layout, ("wide", "long"), "layout") == "long":
             return {
                 "target": [name for name in self.targets for _ in self.sources],
                 "source": list(self.sources) * len(self.targets),
                 "score": self.values.ravel().tolist(),
             }
-        if layout != "wide":
-            raise unknown_name("layout", layout, ("wide", "long"))
         if "target" in self.sources:
             raise FormatError(
                 "a source is named 'target', so a wide table would have two columns of that "
@@ -215,7 +215,7 @@ class SimilarityMatrix(Tabular):
         rte      0.5
         """
         pandas = require("pandas", "dataframe")
-        if layout == "wide":
+        if check_choice(layout, ("wide", "long"), "layout") == "wide":
             index = pandas.Index(self.targets, name="target")
             return pandas.DataFrame(self.values.copy(), index=index, columns=list(self.sources))
         return pandas.DataFrame(self._columns(layout))

@@ -1,11 +1,14 @@
 """The one currency: a ``Task`` is named tokens in a space, an ``Atlas`` is many of one space.
 
 An atlas keeps one packed buffer plus offsets, so tasks of different lengths stand side by side
-without padding. Both are immutable and pickle.
+without padding. Low-rank updates keep their factors and have an atlas of their own. Everything
+is immutable and pickles.
 """
 
 from kinatlas.tasks.atlas import Atlas
+from kinatlas.tasks.low_rank import LowRank
+from kinatlas.tasks.low_rank_atlas import LowRankAtlas
 from kinatlas.tasks.provenance import Provenance
 from kinatlas.tasks.task import Task
 
-__all__ = ["Atlas", "Provenance", "Task"]
+__all__ = ["Atlas", "LowRank", "LowRankAtlas", "Provenance", "Task"]

@@ -1,0 +1,250 @@
+"""Predicted scores against measured transfer: one list of candidates per target and seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from kinatlas import _core
+from kinatlas._checks import check_choice, quoted
+from kinatlas.errors import FormatError, NonFiniteError, ShapeError, UnknownNameError
+from kinatlas.evaluation.result import Evaluation
+from kinatlas.evaluation.runs import Seed
+from kinatlas.evaluation.transfer import TransferTable
+from kinatlas.similarity import SimilarityMatrix
+
+__all__ = ["Gain", "evaluate"]
+
+Gain = Literal["exp2_percent", "exp2_fraction", "linear", "rank", "clipped_gain"]
+
+_TIES = "averaged over random tie breaking, exactly"
+_SELF = "a task is never its own source"
+
+
+def evaluate(
+    matrix: SimilarityMatrix | Mapping[Seed, SimilarityMatrix],
+    transfer: TransferTable,
+    *,
+    gain: Gain = "exp2_percent",
+    k: int | Iterable[int] = (1, 3),
+    seeds: Literal["each", "mean"] = "each",
+    nan_policy: Literal["raise", "omit"] = "raise",
+) -> Evaluation:
+    """Return how well the order of a matrix agrees with measured transfer, beside chance.
+
+    For every target its sources, itself excluded, are ordered by score and compared with the
+    runs that were measured; runs that were not are left out of the candidates and counted.
+    Metrics are exact expectations over random tie breaking; the chance level is the exact
+    expectation of a random order; chance-corrected is (value - chance) / (best - chance).
+
+    Parameters
+    ----------
+    matrix
+        Scores [n_targets, n_sources], higher is closer. All its names must be in the table.
+        A mapping of seed to matrix holds each seed's predictions against that seed's runs.
+    transfer
+        Measured scores; targets, sources and runs the matrix lacks are ignored and counted.
+    gain
+        What NDCG adds up: ``exp2_percent`` (2^percent - 1), ``exp2_fraction``, ``linear``,
+        ``rank`` (2^(n - rank) - 1, free of the scale), or ``clipped_gain`` (max(0, score -
+        baseline)).
+    k
+        Cut-offs of regret and top-k performance.
+    seeds
+        ``each`` evaluates every seed and averages the metrics inside each target; ``mean``
+        averages the scores over seeds first.
+    nan_policy
+        For missing scores of the matrix: ``raise``, or ``omit`` those candidates and count them.
+
+    Raises
+    ------
+    UnknownNameError
+        If a source or target of the matrix is not in the table, or a word is no choice.
+    FormatError
+        If ``clipped_gain`` is asked of a table without baseline.
+    NonFiniteError
+        If the matrix misses a score and ``nan_policy`` is ``raise``.
+    ShapeError
+        If a cut-off is not a whole number of at least 1.
+
+    References
+    ----------
+    NDCG: Järvelin and Kekäläinen (2002); with ties: McSherry and Najork (2008). Regret: Poth et
+    al. (2021). Average rank of the best source: Vu et al. (2020). ``exp2_percent``: code of Lin
+    et al. (2024); ``rank``: code of TaskWeb, Kim et al. (2023).
+
+    Examples
+    --------
+    >>> matrix = SimilarityMatrix([[3.0, 2.0, 1.0]], ["rte"], ["a", "b", "c"], "flatten")
+    >>> table = TransferTable.from_arrays(["rte"] * 3, ["a", "b", "c"], [60.0, 61.0, 62.0])
+    >>> numbers = evaluate(matrix, table).summary()
+    >>> round(numbers["ndcg"], 6), round(numbers["ndcg_chance"], 6)
+    (0.739667, 0.862945)
+    """
+    check_choice(gain, _core.gain_names(), "gain")
+    check_choice(seeds, ("each", "mean"), "seeds")
+    check_choice(nan_policy, ("raise", "omit"), "nan_policy")
+    if gain == "clipped_gain" and transfer.baseline is None:
+        raise FormatError(
+            "gain='clipped_gain' needs scores without transfer, and the table has no baseline; "
+            "load it with baseline='...'"
+        )
+    if isinstance(matrix, Mapping):
+        by_seed = matrix
+        matrix, transfer = _seeded(by_seed, transfer, seeds)
+        values = np.stack([found.values for found in by_seed.values()], axis=2)
+    else:
+        values = matrix.values[:, :, np.newaxis]
+    part = _measured(matrix, transfer)
+    scored = _scored(matrix, values, nan_policy)
+    lists = _lists(values, part, scored, seeds)
+    conventions = (gain, transfer.units, _checked_k(k))
+    metrics, reasons = _core.evaluate_lists(
+        (lists.predicted, lists.measured), (lists.offsets, lists.baseline), conventions
+    )
+    numbers = _core.summarise_metrics(metrics, lists.targets, len(matrix.targets))
+    runs = ~np.isnan(part.scores) & _others(matrix)[:, :, np.newaxis]
+    used = runs & scored
+    ran = runs.any(axis=1, keepdims=True)
+    return Evaluation(
+        kernel=matrix.kernel,
+        targets=matrix.targets,
+        metrics=tuple(_core.metric_names(conventions)),
+        numbers=numbers[1],
+        target_numbers=numbers[0],
+        n_defined=numbers[2],
+        list_targets=lists.targets,
+        list_seeds=tuple("mean" if seeds == "mean" else part.seeds[at] for at in lists.seeds),
+        list_sizes=np.diff(lists.offsets),
+        list_numbers=metrics,
+        list_reasons=reasons,
+        conventions={
+            "gain": gain,
+            "k": conventions[2],
+            "units": transfer.units,
+            "seeds": seeds,
+            "ties": _TIES,
+            "self": _SELF,
+            "n_targets": len(matrix.targets),
+            "n_sources": len(matrix.sources),
+            "n_seeds": len(transfer.seeds),
+            "n_runs_used": int(used.sum()),
+            "n_runs_missing": int((scored & ~runs & ran).sum()),
+            "n_seeds_missing": int((~ran).sum()),
+            "n_runs_ignored": transfer.n_runs - int(used.sum()),
+            "n_scores_missing": int((_others(matrix)[:, :, np.newaxis] & ~scored).sum()),
+        },
+    )
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """Candidates end to end; list ``i`` owns ``offsets[i]`` to ``offsets[i + 1]``."""
+
+    predicted: npt.NDArray[np.float64]
+    measured: npt.NDArray[np.float64]
+    offsets: npt.NDArray[np.int64]
+    baseline: npt.NDArray[np.float64]
+    targets: npt.NDArray[np.int64]
+    seeds: list[int]
+
+
+def _lists(
+    values: npt.NDArray[np.float64],
+    part: TransferTable,
+    scored: npt.NDArray[np.bool_],
+    seeds: str,
+) -> _Lists:
+    cube, baseline = part.scores, part.baseline
+    if baseline is None:
+        baseline = np.full((cube.shape[0], cube.shape[2]), np.nan)
+    if seeds == "mean":
+        cube = _core.seed_means(cube)[:, :, np.newaxis]
+        baseline = _core.seed_means(baseline[:, np.newaxis, :])
+    used = scored & ~np.isnan(cube)
+    values = np.broadcast_to(values, cube.shape)
+    places = [(int(target), int(seed)) for target, seed in np.argwhere(used.any(axis=1))]
+    predicted = [values[target, used[target, :, seed], seed] for target, seed in places]
+    measured = [cube[target, used[target, :, seed], seed] for target, seed in places]
+    ends = np.cumsum([len(column) for column in measured], dtype=np.int64)
+    return _Lists(
+        predicted=np.concatenate([*predicted, np.empty(0)]),
+        measured=np.concatenate([*measured, np.empty(0)]),
+        offsets=np.concatenate([np.zeros(1, dtype=np.int64), ends]),
+        baseline=np.array([baseline[place] for place in places], dtype=np.float64),
+        targets=np.array([target for target, _ in places], dtype=np.int64),
+        seeds=[seed for _, seed in places],
+    )
+
+
+def _measured(matrix: SimilarityMatrix, transfer: TransferTable) -> TransferTable:
+    _check_listed("source", "sources", matrix.sources, transfer.sources)
+    _check_listed("target", "targets", matrix.targets, transfer.targets)
+    return transfer.select(targets=matrix.targets, sources=matrix.sources)
+
+
+def _check_listed(kind: str, argument: str, wanted: Sequence[str], listed: Sequence[str]) -> None:
+    known = set(listed)
+    absent = [name for name in wanted if name not in known]
+    if absent:
+        raise UnknownNameError(
+            f"{kind}s {quoted(absent)} of the matrix are not in the transfer table, which has "
+            f"{quoted(listed)}; evaluate the measured part: matrix.select({argument}=[...]), or "
+            "rename them to match"
+        )
+
+
+def _others(matrix: SimilarityMatrix) -> npt.NDArray[np.bool_]:
+    others: npt.NDArray[np.bool_] = np.not_equal.outer(
+        np.array(matrix.targets), np.array(matrix.sources)
+    )
+    return others
+
+
+def _scored(
+    matrix: SimilarityMatrix, values: npt.NDArray[np.float64], nan_policy: str
+) -> npt.NDArray[np.bool_]:
+    others = _others(matrix)[:, :, np.newaxis]
+    missing = np.isnan(values) & others
+    if missing.any() and nan_policy == "raise":
+        target, source, _ = np.argwhere(missing)[0]
+        raise NonFiniteError(
+            f"the matrix has no score of source '{matrix.sources[source]}' for target "
+            f"'{matrix.targets[target]}' ({int(missing.sum())} scores are missing); "
+            "nan_policy='omit' leaves such candidates out and counts them"
+        )
+    scored: npt.NDArray[np.bool_] = others & ~missing
+    return scored
+
+
+def _seeded(
+    by_seed: Mapping[Seed, SimilarityMatrix], transfer: TransferTable, seeds: str
+) -> tuple[SimilarityMatrix, TransferTable]:
+    if not by_seed:
+        raise ShapeError("matrix: got an empty mapping, expected at least one seed's matrix")
+    if seeds == "mean":
+        raise FormatError(
+            "seeds='mean' averages runs over seeds, but every seed has a matrix of its own; "
+            "use seeds='each', or one matrix"
+        )
+    first_seed, first = next(iter(by_seed.items()))
+    for seed, other in by_seed.items():
+        for what in ("targets", "sources", "kernel"):
+            if getattr(first, what) != getattr(other, what):
+                raise ShapeError(
+                    f"the matrices of seeds {first_seed} and {seed} have different {what}: "
+                    f"{getattr(first, what)!r} and {getattr(other, what)!r}"
+                )
+    return first, transfer.select(seeds=by_seed)
+
+
+def _checked_k(k: Any) -> list[int]:
+    cuts = list(k) if isinstance(k, Iterable) and not isinstance(k, str) else [k]
+    for cut in cuts:
+        if isinstance(cut, bool) or not isinstance(cut, int | np.integer) or cut < 1:
+            raise ShapeError(f"k is {k!r}, expected whole numbers of at least 1")
+    return sorted({int(cut) for cut in cuts})

@@ -1,0 +1,260 @@
+"""Scores of token sets: one pair, or every source against every target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from kinatlas import _core
+from kinatlas._checks import check_same_dim, check_same_space
+from kinatlas.errors import DTypeError, ShapeError
+from kinatlas.similarity.diagnostics import described, warn_if_degenerate
+from kinatlas.similarity.low_rank import compare_updates
+from kinatlas.similarity.matrix import SimilarityMatrix
+from kinatlas.similarity.options import Direction, Options
+from kinatlas.similarity.progress import bar
+from kinatlas.tasks import Atlas, LowRankAtlas, Task
+
+__all__ = ["similarity_matrix", "token_similarity"]
+
+
+def token_similarity(
+    source: Any,
+    target: Any,
+    *,
+    kernel: str,
+    direction: Direction = "source_to_target",
+    normalize: str | None = "tokens",
+    center: Any = None,
+    k: int | None = None,
+    temperature: float | None = None,
+) -> float:
+    """Return how close two tasks are, by one kernel; higher is closer.
+
+    Parameters
+    ----------
+    source, target
+        Tasks, or tokens [n_tokens, dim] of anything array-like; or two low-rank updates, as
+        ``{module: LowRank}``.
+    kernel
+        One of ``kernel_names()``; ``kernel_info(name)`` tells its formula and promises.
+    direction
+        Which side looks for partners: ``source_to_target`` (every source token finds its best
+        target token), ``target_to_source``, or ``symmetric`` (the mean of both). Recorded but
+        without effect for symmetric kernels.
+    normalize
+        ``"tokens"`` divides every token by its Euclidean norm, zero tokens stay zero; None leaves
+        raw tokens.
+    center
+        What is subtracted from both sides before tokens are normalised: None, an initial prompt
+        [n_tokens, dim] or one token [dim], or a word as in `similarity_matrix`, for which the
+        source is then an atlas of one task.
+    k, temperature
+        Parameters of ``topk_mean`` (default 5) and ``soft_max`` (default 0.1).
+
+    Raises
+    ------
+    SpaceError, ShapeError, DTypeError, NonFiniteError
+        If the two sides do not fit together or hold what cannot be compared.
+    UnknownNameError
+        For an unknown kernel, direction, normalize or center.
+    ValueError
+        For a parameter out of range, or one the kernel does not have.
+
+    Examples
+    --------
+    >>> source, target = [[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [1.0, 0.0]]
+    >>> token_similarity(source, target, kernel="max_pairwise")
+    0.5
+    >>> token_similarity(source, target, kernel="max_pairwise", direction="target_to_source")
+    1.0
+    """
+    if isinstance(source, Mapping) and isinstance(target, Mapping):
+        _refuse_token_options(center, k, temperature)
+        ours, theirs = (
+            LowRankAtlas.from_factors({role: update})
+            for role, update in (("source", source), ("target", target))
+        )
+        return float(compare_updates(ours, theirs, kernel, 1, None).values[0, 0])
+    options = Options.checked(kernel, direction, normalize, center, k, temperature)
+    left, right = (
+        Atlas.from_tasks([task if isinstance(task, Task) else Task(role, task)])
+        for role, task in (("source", source), ("target", target))
+    )
+    # Bare arrays carry no space of their own and take that of the other side.
+    if isinstance(source, Task) and isinstance(target, Task):
+        check_same_space(source.space, target.space, "source", "target")
+    _check_fit(left, right, options)
+    scores, _, _ = _core.compare_tokens(
+        left._packed, right._packed, options.core(), options.center, 1
+    )
+    return float(scores[0])
+
+
+def similarity_matrix(
+    sources: Atlas | LowRankAtlas,
+    targets: Atlas | LowRankAtlas | None = None,
+    *,
+    kernel: str,
+    direction: Direction = "source_to_target",
+    normalize: str | None = "tokens",
+    center: Any = None,
+    k: int | None = None,
+    temperature: float | None = None,
+    n_threads: int | None = None,
+    progress: bool | None = None,
+) -> SimilarityMatrix:
+    """Return the scores [n_targets, n_sources] of every source for every target.
+
+    Parameters
+    ----------
+    sources, targets
+        Atlases of one space; without targets the sources are compared among themselves. Low-rank
+        atlases take the kernels ``low_rank_cosine`` and ``low_rank_inner``, over all modules.
+    kernel, direction, normalize, k, temperature
+        As in `token_similarity`.
+    center
+        What is subtracted from both sides before tokens are normalised: None; ``"features"``, the
+        mean token of the sources; ``"positions"``, the sources' mean at each token position, a
+        stand-in for a shared initialisation; an initial prompt [n_tokens, dim] or one token
+        [dim]; or ``"auto"``, which chooses between None and ``"positions"`` by looking at the
+        sources alone and explains itself under ``options["center_reason"]``. The origin never
+        depends on the targets.
+    n_threads
+        Threads for this call; None takes `num_threads`. Any number gives the same bits.
+    progress
+        True shows a bar (needs tqdm).
+
+    Returns
+    -------
+    SimilarityMatrix
+        With the options used and diagnostics: ``saturation``, ``diagonal_fraction`` and others.
+
+    Raises
+    ------
+    SpaceError, ShapeError, NonFiniteError, UnknownNameError, ValueError
+        As in `token_similarity`.
+    MissingDependencyError
+        If a bar is asked for without tqdm.
+
+    Warns
+    -----
+    DegenerateRankingWarning
+        If scores are equal up to rounding, or the prompts share an initialisation and ``center``
+        is None.
+
+    Examples
+    --------
+    >>> atlas = Atlas.from_arrays({"mnli": [[1.0, 0.0], [0.0, 1.0]], "rte": [[1.0, 0.0]]})
+    >>> matrix = similarity_matrix(atlas, kernel="max_pairwise")
+    >>> matrix
+    SimilarityMatrix [2 targets, 2 sources], kernel 'max_pairwise'
+            mnli     rte
+    mnli  1.0000  1.0000
+    rte   0.5000  1.0000
+    """
+    if isinstance(sources, LowRankAtlas):
+        _refuse_token_options(center, k, temperature)
+        return compare_updates(sources, _updates(targets), kernel, n_threads, progress)
+    options = Options.checked(kernel, direction, normalize, center, k, temperature)
+    sources = _tokens(sources, "sources")
+    targets = None if targets is None else _tokens(targets, "targets")
+    rows = sources if targets is None else targets
+    if targets is not None:
+        check_same_space(sources.space, targets.space, "sources", "targets")
+    _check_fit(sources, rows, options)
+    with bar(progress, len(rows) * len(sources)) as report:
+        scores, decision, alignment = _core.compare_tokens(
+            sources._packed,
+            None if targets is None else targets._packed,
+            options.core(),
+            options.center,
+            n_threads,
+            report,
+        )
+    values = scores.reshape(len(rows), len(sources))
+    diagnostics = described(values, rows.names, sources.names, options, alignment)
+    warn_if_degenerate(diagnostics, options, min(sources.n_tokens), stacklevel=2)
+    return SimilarityMatrix(
+        values,
+        rows.names,
+        sources.names,
+        kernel,
+        options.recorded() | _explained(decision) | {"dtype": sources.dtype},
+        diagnostics,
+    )
+
+
+def _tokens(atlas: object, label: str) -> Atlas:
+    if not isinstance(atlas, Atlas):
+        raise DTypeError(
+            f"{label}: got {type(atlas).__name__}, expected an Atlas; build one with "
+            "Atlas.from_arrays or load_atlas"
+        )
+    return atlas
+
+
+def _updates(atlas: object) -> LowRankAtlas | None:
+    if not (atlas is None or isinstance(atlas, LowRankAtlas)):
+        raise DTypeError(
+            f"targets: got {type(atlas).__name__}, expected a LowRankAtlas as the sources are"
+        )
+    return atlas
+
+
+def _refuse_token_options(center: Any, k: int | None, temperature: float | None) -> None:
+    for name, value in (("center", center), ("k", k), ("temperature", temperature)):
+        if value is not None:
+            raise ValueError(f"{name}={value!r}: low-rank updates have no tokens to apply it to")
+
+
+def _explained(decision: tuple[bool, str, Any] | None) -> dict[str, Any]:
+    if decision is None:
+        return {}
+    centred, reason, (mean, median, share, n_pairs) = decision
+    return {
+        "center": "positions" if centred else None,
+        "center_asked": "auto",
+        "center_reason": reason,
+        "center_evidence": {
+            "diagonal_fraction": mean,
+            "median_diagonal_fraction": median,
+            "position_share": share,
+            "n_diagonal_pairs": n_pairs,
+        },
+    }
+
+
+def _check_fit(sources: Atlas, targets: Atlas, options: Options) -> None:
+    check_same_dim(sources.dim, targets.dim, "sources", "targets")
+    sizes = {
+        f"{role} {name!r}": count
+        for role, atlas in (("source", sources), ("target", targets))
+        for name, count in zip(atlas.names, atlas.n_tokens, strict=True)
+    }
+    first = next(iter(sizes))
+    for label, count in sizes.items():
+        if options.info.needs_equal_length and count != sizes[first]:
+            raise ShapeError(
+                f"{options.info.name} sets equal positions against each other, but {first} has "
+                f"{sizes[first]} tokens and {label} has {count}; use a kernel that takes any "
+                "lengths, such as 'max_pairwise'"
+            )
+        _check_center(options.center, label, count, sources)
+
+
+def _check_center(center: Any, label: str, n_tokens: int, sources: Atlas) -> None:
+    if isinstance(center, str) and center == "positions" and n_tokens > max(sources.n_tokens):
+        raise ShapeError(
+            f"center='positions': {label} has {n_tokens} tokens, but no source has more than "
+            f"{max(sources.n_tokens)}, so some positions have no mean; use center='features'"
+        )
+    if isinstance(center, np.ndarray):
+        check_same_dim(sources.dim, center.shape[1], "sources", "center")
+        if len(center) not in (1, n_tokens):
+            raise ShapeError(
+                f"center has {len(center)} tokens, {label} has {n_tokens}; expected equal numbers, "
+                "or one token for all positions"
+            )

@@ -1,0 +1,3 @@
+//! Artefacts become tokens or low-rank updates.
+
+pub mod adapters;

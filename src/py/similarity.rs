@@ -1,0 +1,142 @@
+//! Binding of `similarity`.
+
+use numpy::{PyArray1, PyReadonlyArray2, ToPyArray};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::convert::PackedTokens;
+use super::detach::detached;
+use crate::error::{Error, Result};
+use crate::similarity::{
+    self, About, Alignment, Centre, Decision, Direction, Kernel, Normalize, Origin, Settings,
+};
+
+/// kernel, direction, normalize or None, k, temperature
+#[derive(FromPyObject)]
+struct Options(String, String, Option<String>, usize, f64);
+
+impl Options {
+    fn parsed(self) -> Result<(Settings, Normalize)> {
+        let settings = Settings {
+            kernel: Kernel::named(&self.0)?,
+            direction: Direction::named(&self.1)?,
+            k: self.3,
+            temperature: self.4,
+        };
+        let normalize = match self.2.as_deref() {
+            None => Normalize::Nothing,
+            Some("tokens") => Normalize::Tokens,
+            Some(name) => return Err(Error::UnknownName(format!("normalize '{name}' is unknown"))),
+        };
+        Ok((settings, normalize))
+    }
+}
+
+/// None, a word, or tokens [n_tokens, dim]
+#[derive(FromPyObject)]
+enum Center<'py> {
+    Word(String),
+    Given(PyReadonlyArray2<'py, f64>),
+}
+
+fn origin(center: Option<Center<'_>>) -> Result<Origin> {
+    Ok(match center {
+        None => Origin::Fixed(Centre::Nothing),
+        Some(Center::Given(rows)) => {
+            Origin::Fixed(Centre::Given(rows.as_array().iter().copied().collect()))
+        }
+        Some(Center::Word(word)) => match word.as_str() {
+            "auto" => Origin::Auto,
+            "features" => Origin::Fixed(Centre::Features),
+            "positions" => Origin::Fixed(Centre::Positions),
+            _ => return Err(Error::UnknownName(format!("center '{word}' is unknown"))),
+        },
+    })
+}
+
+type Numbers = (Option<f64>, Option<f64>, Option<f64>, usize);
+
+fn numbers(seen: &Alignment) -> Numbers {
+    let (mean, median) = (seen.diagonal_fraction, seen.median_diagonal_fraction);
+    (mean, median, seen.position_share, seen.n_pairs)
+}
+
+fn decided(decision: Decision) -> (bool, String, Numbers) {
+    let centred = decision.centre == Centre::Positions;
+    (centred, decision.reason, numbers(&decision.alignment))
+}
+
+type Compared<'py> = (
+    Bound<'py, PyArray1<f64>>,
+    Option<(bool, String, Numbers)>,
+    Option<Numbers>,
+);
+
+#[pyfunction]
+#[pyo3(signature = (sources, targets, options, center=None, n_threads=None, progress=None))]
+fn compare_tokens<'py>(
+    py: Python<'py>,
+    sources: PackedTokens<'py>,
+    targets: Option<PackedTokens<'py>>,
+    options: Options,
+    center: Option<Center<'py>>,
+    n_threads: Option<usize>,
+    progress: Option<Bound<'py, PyAny>>,
+) -> PyResult<Compared<'py>> {
+    let ((settings, normalize), origin) = (options.parsed()?, origin(center)?);
+    let sources = sources.view()?;
+    let targets = targets.as_ref().map(PackedTokens::view).transpose()?;
+    let found = detached(py, n_threads, progress.as_ref(), |monitor| {
+        let targets = targets.map(|targets| targets.widen());
+        let (sources, targets) = (sources.widen(), targets.as_ref());
+        similarity::compare(&sources, targets, &settings, normalize, &origin, monitor)
+    })?;
+    let seen = found.alignment.as_ref().map(numbers);
+    Ok((
+        found.scores.to_pyarray(py),
+        found.decision.map(decided),
+        seen,
+    ))
+}
+
+#[pyfunction]
+#[pyo3(signature = (scores, own, range=None))]
+fn score_saturation(
+    scores: PyReadonlyArray2<'_, f64>,
+    own: Vec<Option<usize>>,
+    range: Option<(f64, f64)>,
+) -> PyResult<(Option<f64>, Vec<usize>)> {
+    let (scores, n_sources) = (scores.as_array(), scores.as_array().ncols());
+    let values: Vec<f64> = scores.iter().copied().collect();
+    let found = similarity::saturation(&values, n_sources, &own, range);
+    Ok((found.saturation, found.constant_rows))
+}
+
+#[pyfunction]
+fn kernels(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
+    Kernel::ALL
+        .iter()
+        .map(|kernel| described(py, kernel.about()))
+        .collect()
+}
+
+fn described<'py>(py: Python<'py>, about: &About) -> PyResult<Bound<'py, PyDict>> {
+    let row = PyDict::new(py);
+    row.set_item("name", about.name)?;
+    row.set_item("formula", about.formula)?;
+    row.set_item("summary", about.summary)?;
+    row.set_item("range", about.range)?;
+    row.set_item("symmetric", about.symmetric)?;
+    row.set_item("scale_free", about.scale_free)?;
+    row.set_item("order_free", about.order_free)?;
+    row.set_item("needs_equal_length", about.needs_equal_length)?;
+    row.set_item("seeks_partners", about.seeks_partners)?;
+    row.set_item("parameters", about.parameters.to_vec())?;
+    Ok(row)
+}
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(compare_tokens, module)?)?;
+    module.add_function(wrap_pyfunction!(score_saturation, module)?)?;
+    module.add_function(wrap_pyfunction!(kernels, module)?)
+}

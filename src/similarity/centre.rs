@@ -1,0 +1,202 @@
+//! The origin that tokens are measured from. It belongs to the sources alone, so that a score
+//! never depends on which other targets are asked for.
+
+use rayon::prelude::*;
+
+use super::prepare::drop_rounding;
+use crate::error::{Error, Result};
+use crate::tokens::{TokenMatrix, Tokens};
+
+/// Which origin.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Centre {
+    /// The coordinates as they are.
+    Nothing,
+    /// The mean token of the sources.
+    Features,
+    /// At each position the mean over the sources that have it: a stand-in for a shared
+    /// initialisation.
+    Positions,
+    /// A given prompt `[n_tokens, dim]`, or one token `[1, dim]` for every position.
+    Given(Vec<f64>),
+}
+
+/// An origin for every position: no row, one row for all positions, or one row each.
+#[derive(Debug, Clone, Default)]
+pub struct Frame {
+    rows: Vec<f64>,
+    dim: usize,
+    // How many rows were averaged at each position; empty where the origin was given exactly.
+    counts: Vec<usize>,
+}
+
+impl Frame {
+    /// The origin `centre` asks for.
+    pub fn fit(centre: &Centre, sources: &Tokens) -> Result<Self> {
+        let dim = sources.dim;
+        match centre {
+            Centre::Nothing => Ok(Self::default()),
+            Centre::Features => Ok(Self {
+                rows: mean_token(sources),
+                dim,
+                counts: vec![sources.buffer.len() / dim],
+            }),
+            Centre::Positions => Ok(Self::by_position(sources)),
+            Centre::Given(rows) if !rows.is_empty() && rows.len().is_multiple_of(dim) => Ok(Self {
+                rows: rows.clone(),
+                dim,
+                counts: Vec::new(),
+            }),
+            Centre::Given(rows) => Err(Error::Shape(format!(
+                "center holds {} numbers, expected rows of width {dim}",
+                rows.len()
+            ))),
+        }
+    }
+
+    fn by_position(sources: &Tokens) -> Self {
+        let tasks: Vec<_> = (0..sources.n_tasks())
+            .map(|index| sources.task(index))
+            .collect();
+        let longest = tasks.iter().map(TokenMatrix::n_tokens).max().unwrap_or(0);
+        let means: Vec<(Vec<f64>, usize)> = (0..longest)
+            .into_par_iter()
+            .map(|position| {
+                let rows: Vec<&[f64]> = tasks
+                    .iter()
+                    .filter(|task| position < task.n_tokens())
+                    .map(|task| task.row(position))
+                    .collect();
+                (sorted_sum(&rows, rows.len() as f64), rows.len())
+            })
+            .collect();
+        let counts = means.iter().map(|(_, count)| *count).collect();
+        let rows = means.into_iter().flat_map(|(mean, _)| mean).collect();
+        Self {
+            rows,
+            dim: sources.dim,
+            counts,
+        }
+    }
+
+    /// Refuses tasks whose positions the frame does not know.
+    pub fn check(&self, tokens: &Tokens) -> Result<()> {
+        let n_rows = self.rows.len().checked_div(self.dim).unwrap_or(0);
+        for task in 0..tokens.n_tasks() {
+            let n_tokens = tokens.task(task).n_tokens();
+            let fits = match (n_rows, self.counts.is_empty()) {
+                (0 | 1, _) => true,
+                (_, true) => n_tokens == n_rows,
+                (_, false) => n_tokens <= n_rows,
+            };
+            if !fits {
+                return Err(Error::Shape(format!(
+                    "task number {task} has {n_tokens} tokens, but center knows {n_rows} \
+                     positions; use center='features' or None"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the token at `position` into the frame.
+    pub fn subtract(&self, position: usize, row: &mut [f64]) {
+        if self.rows.is_empty() {
+            return;
+        }
+        let position = if self.rows.len() == self.dim {
+            0
+        } else {
+            position
+        };
+        let origin = &self.rows[position * self.dim..(position + 1) * self.dim];
+        // A given origin is exact: only a true match leaves zero, which the difference shows.
+        drop_rounding(row, origin, self.counts.get(position).copied().unwrap_or(0));
+    }
+}
+
+/// The mean over all tokens of all tasks.
+fn mean_token(sources: &Tokens) -> Vec<f64> {
+    let sums: Vec<Vec<f64>> = (0..sources.n_tasks())
+        .into_par_iter()
+        .map(|task| {
+            let mut sum = vec![0.0; sources.dim];
+            for row in sources.task(task).rows() {
+                for (total, value) in sum.iter_mut().zip(row) {
+                    *total += value;
+                }
+            }
+            sum
+        })
+        .collect();
+    let sums: Vec<&[f64]> = sums.iter().map(Vec::as_slice).collect();
+    sorted_sum(&sums, (sources.buffer.len() / sources.dim) as f64)
+}
+
+/// Sum of rows over `divisor`, each coordinate added in the order of its values: the order of
+/// tasks cannot change a bit.
+fn sorted_sum(rows: &[&[f64]], divisor: f64) -> Vec<f64> {
+    let dim = rows.first().map_or(0, |row| row.len());
+    let mut column = Vec::with_capacity(rows.len());
+    (0..dim)
+        .map(|coordinate| {
+            column.clear();
+            column.extend(rows.iter().map(|row| row[coordinate]));
+            column.sort_unstable_by(f64::total_cmp);
+            column.iter().sum::<f64>() / divisor
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ragged() -> Tokens {
+        Tokens {
+            buffer: vec![1.0, 0.0, 3.0, 2.0, 5.0, 4.0],
+            offsets: vec![0, 1, 3],
+            dim: 2,
+        }
+    }
+
+    fn moved(centre: &Centre, position: usize, row: [f64; 2]) -> [f64; 2] {
+        let mut row = row;
+        Frame::fit(centre, &ragged())
+            .unwrap()
+            .subtract(position, &mut row);
+        row
+    }
+
+    #[test]
+    fn features_subtract_the_mean_of_all_tokens() {
+        assert_eq!(moved(&Centre::Features, 7, [3.0, 3.0]), [0.0, 1.0]);
+    }
+
+    #[test]
+    fn positions_subtract_the_mean_of_the_tasks_that_have_them() {
+        assert_eq!(moved(&Centre::Positions, 0, [3.0, 3.0]), [1.0, 2.0]);
+        assert_eq!(moved(&Centre::Positions, 1, [3.0, 3.0]), [-2.0, -1.0]);
+    }
+
+    #[test]
+    fn one_given_token_serves_every_position() {
+        assert_eq!(
+            moved(&Centre::Given(vec![1.0, 1.0]), 9, [3.0, 3.0]),
+            [2.0, 2.0]
+        );
+        assert_eq!(moved(&Centre::Nothing, 9, [3.0, 3.0]), [3.0, 3.0]);
+        assert!(Frame::fit(&Centre::Given(vec![1.0]), &ragged()).is_err());
+    }
+
+    #[test]
+    fn unknown_positions_are_refused() {
+        let mut long = ragged();
+        long.offsets = vec![0, 3];
+        let frame = Frame::fit(&Centre::Positions, &ragged()).unwrap();
+        assert!(frame.check(&ragged()).is_ok());
+        assert!(frame.check(&long).is_err());
+        let frame = Frame::fit(&Centre::Given(vec![0.0; 4]), &ragged()).unwrap();
+        assert!(frame.check(&ragged()).is_err());
+    }
+}
