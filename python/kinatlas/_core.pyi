@@ -13,24 +13,6 @@ _Progress: TypeAlias = Callable[[int], object]
 
 def set_num_threads(n_threads: int | None = None) -> None: ...
 def num_threads() -> int: ...
-def first_nonfinite(tokens: PackedTokens) -> tuple[int, int, int] | None: ...
-
-_Floats: TypeAlias = npt.NDArray[np.float64]
-_Integers: TypeAlias = npt.NDArray[np.int64]
-_Three: TypeAlias = tuple[_Floats, _Floats, _Floats]
-
-def superposition_names() -> list[list[str]]: ...
-def superposition_conditions(mixture: _Floats) -> tuple[_Integers, list[int]]: ...
-def superposition_prompts(record: Any, coverage: tuple[float, bool], n_threads: int | None = None) -> tuple[_Floats, _Floats]: ...
-def superposition_analysis(record: Any, keep: npt.NDArray[np.bool_], options: Any, n_threads: int | None = None, progress: Progress | None = None) -> tuple[_Three, _Three, _Floats, list[int]]: ...
-def superposition_vote(lambdas: list[float], means: list[float], n_max: int, threshold: str) -> tuple[float, float, float]: ...
-def superposition_positions(indicators: _Floats, probabilities: _Floats, cluster: _Integers) -> tuple[_Floats, _Floats]: ...
-def superposition_decomposition(pure: list[_Floats], mixture: _Floats, shares: list[float], replicates: tuple[int, int, float, int], n_threads: int | None = None, progress: Progress | None = None) -> tuple[list[_Floats], float, float, float]: ...
-def superposition_permutations(scores: _Floats, seed: int, n_threads: int | None = None) -> tuple[float, float, int]: ...
-def superposition_coordinates(states: _Floats, first: _Floats, second: _Floats) -> tuple[_Floats, list[float]]: ...
-def superposition_whitened(pure: list[_Floats], sets: list[_Floats], n_threads: int | None = None) -> tuple[list[_Floats], float]: ...
-def superposition_discriminant(pure: list[_Floats], n_threads: int | None = None) -> tuple[float, _Floats, _Floats, _Floats]: ...
-def superposition_placed(states: _Floats, plane: Any) -> tuple[_Floats, _Integers]: ...
 def first_nonfinite(tokens: _PackedTokens) -> tuple[int, int, int] | None: ...
 
 # An array and the name of its number type; bfloat16 is uint16 bits.
@@ -91,6 +73,65 @@ def summarise_metrics(
 ) -> tuple[_Floats, _Floats, _Whole]: ...
 def seed_means(scores: _Floats, baseline: _Floats | None = None) -> _Floats: ...
 
+# In-context learning. weights [n_tasks], means [n_tasks, dim], covariances [n_tasks, dim, dim],
+# input covariances [1 or n_tasks, dim, dim], noise variances [1 or n_tasks].
+_Mixture: TypeAlias = tuple[_Floats, _Floats, _Floats, _Floats, _Floats]
+# W [dim, dim], scales [n_tasks], shifts and biases [n_tasks, dim].
+_Predictor: TypeAlias = tuple[_Floats, _Floats, _Floats, _Floats]
+# query, key, value [dim + 1, dim + 1], prompts and heads [n_tasks, dim + 1].
+_Layer: TypeAlias = tuple[_Floats, _Floats, _Floats, _Floats, _Floats]
+
+def icl_settings() -> list[str]: ...
+def icl_check_mixture(mixture: _Mixture) -> None: ...
+def icl_optimum(
+    mixture: _Mixture, n_examples: int, setting: str, solver: str
+) -> dict[str, Any]: ...
+def icl_asymptotic_constant(mixture: _Mixture, setting: str) -> float: ...
+def icl_transfer_losses(mixture: _Mixture, n_examples: int, predictor: _Predictor) -> _Floats: ...
+def icl_simulate(
+    mixture: _Mixture,
+    predictor: _Predictor,
+    n_examples: int,
+    n_sequences: int,
+    method: str,
+    seed: int,
+    n_threads: int | None = None,
+) -> tuple[_Floats, _Floats, npt.NDArray[np.uint64]]: ...
+def icl_attention_forward(
+    weights: _Layer,
+    inputs: _Floats,
+    labels: _Floats,
+    queries: _Floats,
+    tasks: _Whole,
+    n_threads: int | None = None,
+) -> _Floats: ...
+def icl_descend(
+    mixture: _Mixture, n_examples: int, setting: str, start: _Predictor, n_steps: int
+) -> tuple[_Predictor, _Floats]: ...
+
+# schedule: steps, sequences of each task in a step, highest learning rate, sequences of the check.
+def icl_train(
+    mixture: _Mixture,
+    n_examples: int,
+    setting: str,
+    start: _Layer,
+    schedule: tuple[int, int, float, int],
+    seed: int,
+    n_threads: int | None = None,
+    progress: _Progress | None = None,
+) -> tuple[_Layer, _Floats, _Floats, _Floats]: ...
+
+# data: inputs [n_rows, dim], labels [n_rows], offsets [n_sequences + 1], tasks [n_sequences];
+# returns the parts of 1 + n_replicates mixtures, stacked.
+def icl_estimate(
+    data: tuple[_Floats, _Floats, _Whole, _Whole],
+    n_tasks: int,
+    sharing: tuple[bool, bool],
+    n_replicates: int,
+    seed: int,
+    n_threads: int | None = None,
+) -> _Mixture: ...
+
 # Per task, per module: A [rank, n_in], B [n_out, rank] and the scale, or None.
 _LowRankTasks: TypeAlias = list[list[tuple[npt.NDArray[Any], npt.NDArray[Any], float] | None]]
 
@@ -134,3 +175,57 @@ def score_saturation(
     scores: _Floats, own: list[int | None], range: tuple[float, float] | None = None
 ) -> tuple[float | None, list[int]]: ...
 def kernels() -> list[dict[str, Any]]: ...
+
+# estimate, lower end, upper end.
+_Three: TypeAlias = tuple[_Floats, _Floats, _Floats]
+
+# names of prompt, condition, task and across statistics.
+def superposition_names() -> list[list[str]]: ...
+def superposition_conditions(mixture: _Floats) -> tuple[npt.NDArray[np.int64], list[int]]: ...
+
+# returns numbers [n_prompts * 12] and shares [n_prompts * n_tasks].
+def superposition_prompts(
+    record: Any, coverage: tuple[float, bool], n_threads: int | None = None
+) -> tuple[_Floats, _Floats]: ...
+
+# returns conditions, across, mixture and the number of clusters of every stratum.
+def superposition_analysis(
+    record: Any,
+    keep: npt.NDArray[np.bool_],
+    options: Any,
+    n_threads: int | None = None,
+    progress: _Progress | None = None,
+) -> tuple[_Three, _Three, _Floats, list[int]]: ...
+def superposition_vote(
+    lambdas: list[float], means: list[float], n_max: int, threshold: str
+) -> tuple[float, float, float]: ...
+def superposition_positions(
+    indicators: _Floats, probabilities: _Floats, cluster: npt.NDArray[np.int64]
+) -> tuple[_Floats, _Floats]: ...
+
+# replicates: bootstrap, splits, confidence, seed.
+def superposition_decomposition(
+    pure: list[_Floats],
+    mixture: _Floats,
+    shares: list[float],
+    replicates: tuple[int, int, float, int],
+    n_threads: int | None = None,
+    progress: _Progress | None = None,
+) -> tuple[list[_Floats], float, float, float]: ...
+def superposition_permutations(
+    scores: _Floats, seed: int, n_threads: int | None = None
+) -> tuple[float, float, int]: ...
+def superposition_coordinates(
+    states: _Floats, first: _Floats, second: _Floats
+) -> tuple[_Floats, list[float]]: ...
+def superposition_whitened(
+    pure: list[_Floats], sets: list[_Floats], n_threads: int | None = None
+) -> tuple[list[_Floats], float]: ...
+
+# returns shrinkage, centre, projection and centroids.
+def superposition_discriminant(
+    pure: list[_Floats], n_threads: int | None = None
+) -> tuple[float, _Floats, _Floats, _Floats]: ...
+def superposition_placed(
+    states: _Floats, plane: tuple[list[float], list[float], list[float]]
+) -> tuple[_Floats, npt.NDArray[np.int64]]: ...

@@ -35,7 +35,9 @@ def train(folder, regime, seed, n_steps):
     path = folder / f"{regime}_{seed}.pt"
     torch.manual_seed(seed)
     network = Network()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.01
+    )
     start, losses = 0, []
     if path.exists():
         state = torch.load(path, weights_only=True)
@@ -66,7 +68,10 @@ def train(folder, regime, seed, n_steps):
             path.with_suffix(".part").replace(path)
             recent = math.fsum(losses[-SAVE_EVERY:]) / len(losses[-SAVE_EVERY:])
             seconds = time.process_time() - began
-            print(f"{regime} seed {seed} step {step + 1} loss {recent:.4f} cpu {seconds:.0f} s", flush=True)
+            print(
+                f"{regime} seed {seed} step {step + 1} loss {recent:.4f} cpu {seconds:.0f} s",
+                flush=True,
+            )
 
 
 def main():

@@ -3,5 +3,21 @@
 from kinatlas.plotting.evaluation import plot_evaluation
 from kinatlas.plotting.ranking import plot_ranking
 from kinatlas.plotting.similarity import plot_similarity
+from kinatlas.plotting.superposition import (
+    plot_layer_sweep,
+    plot_plane,
+    plot_prompts,
+    plot_shares,
+    plot_simplex,
+)
 
-__all__ = ["plot_evaluation", "plot_ranking", "plot_similarity"]
+__all__ = [
+    "plot_evaluation",
+    "plot_layer_sweep",
+    "plot_plane",
+    "plot_prompts",
+    "plot_ranking",
+    "plot_shares",
+    "plot_similarity",
+    "plot_simplex",
+]

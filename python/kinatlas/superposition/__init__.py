@@ -1,7 +1,8 @@
 """Several tasks at once, measured without fooling oneself.
 
 A mean curve that follows the mixture is no evidence of superposition: in it, prompts that each
-answer one task look the same as prompts that answer all. Everything here starts from single prompts.
+answer one task look the same as prompts that answer all. Everything here starts from the single
+prompt.
 """
 
 from __future__ import annotations

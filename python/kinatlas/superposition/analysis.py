@@ -9,9 +9,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from kinatlas._checks import check_choice, check_known
 from kinatlas._core import superposition_analysis, superposition_names
 from kinatlas._frames import Tabular, as_html, as_text
-from kinatlas._names import indices_of, unknown_name
 from kinatlas.errors import FormatError
 from kinatlas.superposition.metrics import coverage_rule
 from kinatlas.superposition.record import SuperpositionRecord
@@ -75,16 +75,13 @@ class Analysis(Tabular):
         """
         if condition is None and len(self.conditions) > 1:
             raise FormatError(f"at: name one of the {len(self.conditions)} conditions")
-        row = 0 if condition is None else indices_of("condition", [condition], self.conditions)[0]
+        row = 0 if condition is None else check_known(condition, self.conditions, "condition")
         if task is None:
-            if name not in _CONDITION:
-                raise unknown_name("statistic", name, _CONDITION)
-            place = _CONDITION.index(name)
+            place = check_known(name, _CONDITION, "statistic")
         else:
-            if name not in _TASK:
-                raise unknown_name("statistic of a task", name, _TASK)
-            number = indices_of("task", [task], self.tasks)[0]
-            place = len(_CONDITION) + _TASK.index(name) * len(self.tasks) + number
+            statistic = check_known(name, _TASK, "statistic of a task")
+            number = check_known(task, self.tasks, "task")
+            place = len(_CONDITION) + statistic * len(self.tasks) + number
         return Estimate(*(float(value) for value in self.condition_values[:, row, place]))
 
     def across(self, name: str, task: str) -> Estimate:
@@ -102,10 +99,9 @@ class Analysis(Tabular):
         >>> round(analyse_superposition(record, n_bootstrap=0).across("logit_slope", "a").value, 9)
         1.0
         """
-        if name not in _ACROSS:
-            raise unknown_name("statistic across conditions", name, _ACROSS)
-        row = indices_of("task", [task], self.tasks)[0]
-        return Estimate(*(float(v) for v in self.across_values[:, row, _ACROSS.index(name)]))
+        place = check_known(name, _ACROSS, "statistic across conditions")
+        row = check_known(task, self.tasks, "task")
+        return Estimate(*(float(v) for v in self.across_values[:, row, place]))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -213,8 +209,7 @@ def analyse_superposition(
             f"n_bootstrap={n_bootstrap}, confidence={confidence}, max_votes={max_votes}; expected "
             "at least 0, a number in (0, 1), and at least 1"
         )
-    if collisions not in ("exclude", "keep"):
-        raise unknown_name("treatment of collisions", str(collisions), ("exclude", "keep"))
+    check_choice(collisions, ("exclude", "keep"), "collisions")
     keep = np.ones(len(record), np.bool_) if collisions == "keep" else ~record.collisions
     seed = seed_of(rng)
     options = _Options(

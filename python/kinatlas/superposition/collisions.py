@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def _collide(row: Sequence[Any], terminator: Any, prompt: int) -> bool:
         whole.append(_sequence(answer) + (() if terminator is None else _sequence(terminator)))
     # After sorting, a prefix stands directly before some sequence that begins with it.
     ordered = sorted(whole)
-    pairs = zip(ordered, ordered[1:], strict=False)
+    pairs = pairwise(ordered)
     return any(second[: len(first)] == first for first, second in pairs)
 
 

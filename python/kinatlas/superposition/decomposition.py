@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kinatlas._checks import check_choice
 from kinatlas._core import superposition_coordinates, superposition_decomposition
 from kinatlas._core import superposition_permutations as permutations
 from kinatlas._frames import as_text
-from kinatlas._names import unknown_name
 from kinatlas.errors import FormatError, ShapeError
 from kinatlas.superposition.analysis import Estimate
 from kinatlas.superposition.seeds import seed_of
@@ -36,9 +36,9 @@ class Decomposition:
 
     ``affine`` weights may be negative (a finding), ``simplex`` weights may not; both sum to 1.
     ``residual`` is ||y - C'w|| / ||y - mean(C)|| of the affine fit: 0 exact, 1 no better than the
-    centroid. ``kappa`` is 1 where the mixture lands on the point its shares predict. ``ratio`` is the
-    sine of its angle to that direction over ``floor``, the sine between halves of the prompts: at
-    most 1 means "not distinguishable from exactly convex". A half has twice the variance of the
+    centroid. ``kappa`` is 1 where the mixture lands on the point its shares predict. ``ratio`` is
+    the sine of its angle to that direction over ``floor``, the sine between halves of the prompts:
+    at most 1 means "not distinguishable from exactly convex". A half has twice the variance of the
     whole, so the floor is generous.
     """
 
@@ -145,8 +145,7 @@ def decompose_mixture(
     wanted = _shares(shares, names)
     if mixed.shape[1] != sets[0].shape[1]:
         raise ShapeError(f"mixture: width {mixed.shape[1]}, pure states have {sets[0].shape[1]}")
-    if metric not in ("euclidean", "whitened"):
-        raise unknown_name("metric", metric, ("euclidean", "whitened"))
+    check_choice(metric, ("euclidean", "whitened"), "metric")
     shrinkage = None
     if metric == "whitened":
         (*sets, mixed), shrinkage = whitened(sets, [*sets, mixed], n_threads=n_threads)
@@ -173,7 +172,7 @@ def permutation_test(
 
     kappa_j = <y_j - c0, delta_j> / ||delta_j||^2 with delta_j the displacement that the shares of
     mixture j predict. Up to 9 mixtures every relabelling is tried, so that p is exact and at least
-    1/J!; beyond, 99,999 random ones are. A uniform mixture predicts no displacement and has no kappa.
+    1/J!; beyond, 99,999 random ones are. A uniform mixture predicts no direction and has no kappa.
 
     Examples
     --------
@@ -187,8 +186,8 @@ def permutation_test(
     names, sets = pure_states(pure)
     if len(mixtures) != len(shares) or len(mixtures) < 2:
         raise ShapeError(
-            f"permutation_test: {len(mixtures)} mixtures and {len(shares)} shares, expected one row "
-            "of shares a mixture and at least two mixtures"
+            f"permutation_test: {len(mixtures)} mixtures and {len(shares)} shares, expected one "
+            "row of shares a mixture and at least two mixtures"
         )
     centroids = np.array([states.mean(axis=0) for states in sets])
     arms = centroids - centroids.mean(axis=0)
@@ -227,14 +226,20 @@ def prompt_coordinates(states: Any, first: Any, second: Any) -> Coordinates:
     (0.5, 1.0)
     """
     rows = as_states(states, "states")
-    ends = [as_states(end, name).mean(axis=0) for end, name in ((first, "first"), (second, "second"))]
+    ends = [
+        as_states(end, name).mean(axis=0) for end, name in ((first, "first"), (second, "second"))
+    ]
     if any(len(end) != rows.shape[1] for end in ends):
-        raise ShapeError(f"coordinates: ends of {[len(e) for e in ends]}, states of {rows.shape[1]}")
+        raise ShapeError(
+            f"coordinates: ends of {[len(e) for e in ends]}, states of {rows.shape[1]}"
+        )
     values, (mean, sd, bimodality) = superposition_coordinates(rows, *ends)
     return Coordinates(values, mean, sd, bimodality)
 
 
-def _shares(shares: Sequence[float] | Mapping[str, float], names: tuple[str, ...]) -> tuple[float, ...]:
+def _shares(
+    shares: Sequence[float] | Mapping[str, float], names: tuple[str, ...]
+) -> tuple[float, ...]:
     if isinstance(shares, Mapping):
         shares = [float(shares.get(name, 0.0)) for name in names]
     values = tuple(float(share) for share in shares)

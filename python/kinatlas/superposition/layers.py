@@ -24,10 +24,10 @@ _SMALLEST = 20
 
 @dataclass(frozen=True, repr=False)
 class LayerChoice:
-    """The best (layer, token set) of a sweep, chosen on one half of the prompts, judged on the other.
+    """The best (layer, token set) of a sweep: chosen on half of the prompts, judged on the rest.
 
-    ``gain`` is the held-out gain in answer probability over the bare query. ``is_effective`` is False
-    when its interval reaches zero: such a vector does nothing and its geometry means nothing.
+    ``gain`` is the held-out gain in answer probability over the bare query. ``is_effective`` is
+    False when its interval reaches zero: such a vector does nothing, its geometry means nothing.
     """
 
     layer: int

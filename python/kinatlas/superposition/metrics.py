@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kinatlas._checks import check_known
 from kinatlas._core import superposition_names, superposition_prompts
 from kinatlas._frames import Tabular, as_html, as_text
-from kinatlas._names import unknown_name
 from kinatlas.errors import FormatError
 from kinatlas.superposition.record import SuperpositionRecord
 
@@ -27,8 +27,8 @@ class PromptMetrics(Tabular):
 
     Columns: ``total_mass`` S = sum P_k; ``other`` = 1 - S; ``kl`` = sum pi ln(pi / P) of the paper,
     which is ``kl_shape`` = KL(pi || Pt) plus ``leak`` = -ln S; ``total_variation``,
-    ``jensen_shannon`` and ``brier`` of Pt against pi; ``entropy`` of Pt, ``entropy_ratio`` to that of
-    pi, ``effective_tasks`` = exp entropy; ``coverage`` = part of the tasks with Pt_k >= tau pi_k.
+    ``jensen_shannon`` and ``brier`` of Pt against pi; ``entropy`` of Pt, ``entropy_ratio`` to that
+    of pi, ``effective_tasks`` = exp entropy; ``coverage`` = part of tasks with Pt_k >= tau pi_k.
     Natural logarithms. A prompt without any answer (S = 0) has infinite ``kl`` and ``leak`` and NaN
     for everything about the shape.
     """
@@ -38,9 +38,7 @@ class PromptMetrics(Tabular):
     record: SuperpositionRecord
 
     def __getitem__(self, name: str) -> Floats:
-        if name not in _NAMES:
-            raise unknown_name("metric", name, _NAMES)
-        column: Floats = self.values[:, _NAMES.index(name)]
+        column: Floats = self.values[:, check_known(name, _NAMES, "metric")]
         return column
 
     def __len__(self) -> int:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from kinatlas._checks import check_known
 from kinatlas._core import superposition_positions, superposition_vote
-from kinatlas._names import indices_of
 from kinatlas.errors import ShapeError
 from kinatlas.superposition.record import SuperpositionRecord
 
@@ -57,7 +57,7 @@ def position_weights(record: SuperpositionRecord, task: str) -> PositionWeights:
     >>> np.abs(position_weights(record, "task 0").weights.round(9))
     array([0. , 0. , 0.8])
     """
-    number = indices_of("task", [task], record.tasks)[0]
+    number = check_known(task, record.tasks, "task")
     if record.order is None:
         raise ShapeError("position_weights: the record has no order; pass order= when building it")
     indicators = (record.order == number).astype(np.float64)
@@ -90,8 +90,8 @@ def fit_votes(
     means = np.asarray(shares, dtype=np.float64)
     if where.ndim != 1 or where.shape != means.shape or max_votes < 1:
         raise ShapeError(
-            f"fit_votes: lambdas {where.shape}, shares {means.shape}, max_votes {max_votes}; expected "
-            "two sequences of one length and at least one vote"
+            f"fit_votes: lambdas {where.shape}, shares {means.shape}, max_votes {max_votes}; "
+            "expected two sequences of one length and at least one vote"
         )
     found = superposition_vote(where.tolist(), means.tolist(), int(max_votes), vote_threshold)
     return VoteModel(*found)

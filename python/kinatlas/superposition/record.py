@@ -8,25 +8,26 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from kinatlas._core import superposition_conditions
-from kinatlas._names import unique_names
-from kinatlas.errors import FormatError, NonFiniteError, ShapeError
+from kinatlas._checks import check_names
+from kinatlas.errors import FormatError, ShapeError
 from kinatlas.superposition.beam import beam_array, completed_tasks
+from kinatlas.superposition.checking import (
+    MASS_TOLERANCE,
+    Coded,
+    check_mass,
+    check_values,
+    checked_codes,
+    checked_conditions,
+    checked_flags,
+    checked_log_probabilities,
+    checked_mixture,
+    checked_order,
+)
 
 __all__ = ["SuperpositionRecord"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-
-# Log-probabilities of float32 models sum to one within about 1e-6; beyond it something overlaps.
-_MASS_TOLERANCE = 1e-6
-
-
-class _Coded(NamedTuple):
-    """Conditions that are numbered already; keeps their order through select and pickle."""
-
-    codes: Integers
-    labels: tuple[str, ...]
 
 
 class _Arrays(NamedTuple):
@@ -101,21 +102,21 @@ class SuperpositionRecord:
     floor: float | None = None
 
     def __post_init__(self) -> None:
-        logs = _log_probabilities(self.log_probabilities)
+        logs = checked_log_probabilities(self.log_probabilities)
         n_prompts, n_tasks = logs.shape
         names = self.tasks or tuple(f"task {task}" for task in range(n_tasks))
-        names = unique_names("task", names)
+        names = check_names(names, "task")
         if len(names) != n_tasks:
             raise ShapeError(f"tasks: got {len(names)} names for {n_tasks} columns of answers")
-        _check_values(logs, names)
-        mixture = _mixture(self.mixture, n_prompts, n_tasks)
-        condition, conditions = _conditions(self.condition, mixture)
-        collisions = _flags(self.collisions, n_prompts)
-        _check_mass(logs, collisions, _MASS_TOLERANCE + n_tasks * (self.floor or 0.0))
+        check_values(logs, names)
+        mixture = checked_mixture(self.mixture, n_prompts, n_tasks)
+        condition, conditions = checked_conditions(self.condition, mixture)
+        collisions = checked_flags(self.collisions, n_prompts)
+        check_mass(logs, collisions, MASS_TOLERANCE + n_tasks * (self.floor or 0.0))
         values: dict[str, Any] = {"tasks": names, "log_probabilities": logs, "mixture": mixture}
         values |= {"condition": condition, "conditions": conditions, "collisions": collisions}
-        values["query"] = _codes(self.query, n_prompts, "query")[0]
-        values["order"] = _order(self.order, n_prompts, n_tasks)
+        values["query"] = checked_codes(self.query, n_prompts, "query")[0]
+        values["order"] = checked_order(self.order, n_prompts, n_tasks)
         values["beam"] = beam_array(self.beam, n_prompts, n_tasks)
         for name, value in values.items():
             if isinstance(value, np.ndarray):
@@ -136,7 +137,7 @@ class SuperpositionRecord:
         return "SuperpositionRecord: " + ", ".join(parts)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        coded = _Coded(self.condition, self.conditions)
+        coded = Coded(self.condition, self.conditions)
         parts = (self.log_probabilities, self.mixture, self.tasks, coded, self.query)
         return type(self), (*parts, self.order, self.collisions, self.beam, self.floor)
 
@@ -163,7 +164,7 @@ class SuperpositionRecord:
             self.log_probabilities[chosen],
             self.mixture[chosen],
             self.tasks,
-            condition=_Coded(codes.astype(np.int64), labels),
+            condition=Coded(codes.astype(np.int64), labels),
             query=self.query[chosen],
             order=None if self.order is None else self.order[chosen],
             collisions=self.collisions[chosen],
@@ -203,114 +204,3 @@ class SuperpositionRecord:
 
 def _counted(count: int, one: str, many: str = "") -> str:
     return f"{count} {one if count == 1 else many or one + 's'}"
-
-
-def _log_probabilities(values: Any) -> Floats:
-    logs = np.array(values, dtype=np.float64, order="C")
-    if logs.ndim != 2 or logs.shape[0] < 1 or logs.shape[1] < 2:
-        raise ShapeError(
-            f"log_probabilities: shape {logs.shape}, expected [n_prompts, n_tasks] with at least "
-            "one prompt and two tasks; one task alone cannot be superposed"
-        )
-    return logs
-
-
-def _check_values(logs: Floats, names: tuple[str, ...]) -> None:
-    bad = np.isnan(logs) | (logs == np.inf)
-    if bad.any():
-        prompt, task = np.argwhere(bad)[0]
-        raise NonFiniteError(
-            f"prompt {prompt}, task '{names[task]}': the log-probability is {logs[prompt, task]}, "
-            "expected a number of at most 0, or -inf for an impossible answer"
-        )
-    above = logs > _MASS_TOLERANCE
-    if above.any():
-        prompt, task = np.argwhere(above)[0]
-        raise FormatError(
-            f"prompt {prompt}, task '{names[task]}': the log-probability is "
-            f"{logs[prompt, task]:.4g}, a probability above 1; pass natural logarithms of "
-            "probabilities, or use record_from_logits for logits"
-        )
-
-
-def _check_mass(logs: Floats, collisions: npt.NDArray[np.bool_], tolerance: float) -> None:
-    mass = np.exp(logs).sum(axis=1)
-    over = (mass > 1.0 + tolerance) & ~collisions
-    if over.any():
-        prompt = int(np.argmax(over))
-        raise FormatError(
-            f"prompt {prompt}: its answers have probability {mass[prompt]:.6g} together, more than "
-            "1, so two of them overlap; flag the prompt in collisions= (answer_collisions finds "
-            "equal answers and prefixes) or score answers with their terminator"
-        )
-
-
-def _mixture(values: Any, n_prompts: int, n_tasks: int) -> Floats:
-    raw = np.asarray(values)
-    if raw.dtype.kind not in "iuf":
-        raise FormatError(f"mixture: numbers are {raw.dtype}, expected counts or shares")
-    if raw.shape not in {(n_tasks,), (n_prompts, n_tasks)}:
-        raise ShapeError(
-            f"mixture: shape {raw.shape}, expected [n_prompts, n_tasks] = {(n_prompts, n_tasks)} "
-            f"or [n_tasks] = {(n_tasks,)}"
-        )
-    shares = np.array(np.broadcast_to(raw, (n_prompts, n_tasks)), dtype=np.float64, order="C")
-    totals = shares.sum(axis=1)
-    is_count = raw.dtype.kind in "iu"
-    wrong = ~np.isfinite(totals) | (shares < 0).any(axis=1)
-    wrong |= (totals <= 0) if is_count else (np.abs(totals - 1.0) > _MASS_TOLERANCE)
-    if wrong.any():
-        prompt = int(np.argmax(wrong))
-        raise FormatError(
-            f"mixture of prompt {prompt}: {shares[prompt].tolist()}, expected shares of at least 0 "
-            "that sum to 1, or whole counts"
-        )
-    return shares / totals[:, None] if is_count else shares
-
-
-def _conditions(labels: Any, mixture: Floats) -> tuple[Integers, tuple[str, ...]]:
-    if isinstance(labels, _Coded):
-        return labels.codes.copy(), labels.labels
-    if labels is not None:
-        return _codes(labels, len(mixture), "condition")
-    codes, rows = superposition_conditions(mixture)
-    shown = ["/".join(f"{share:.4g}" for share in mixture[row]) for row in rows]
-    return codes, tuple(shown)
-
-
-def _codes(labels: Any, n_prompts: int, what: str) -> tuple[Integers, tuple[str, ...]]:
-    if labels is None:
-        return np.arange(n_prompts, dtype=np.int64), ()
-    array = np.asarray(labels)
-    if array.shape != (n_prompts,):
-        raise ShapeError(f"{what}: shape {array.shape}, expected one label a prompt ({n_prompts},)")
-    if array.dtype == object:
-        array = array.astype(str)
-    distinct, codes = np.unique(array, return_inverse=True)
-    shown = tuple(str(label) for label in distinct.tolist()) if what == "condition" else ()
-    return np.ascontiguousarray(codes, dtype=np.int64), shown
-
-
-def _order(order: Any, n_prompts: int, n_tasks: int) -> Integers | None:
-    if order is None:
-        return None
-    array = np.array(order, dtype=np.int64, order="C")
-    if array.ndim != 2 or len(array) != n_prompts or array.shape[1] < 1:
-        raise ShapeError(
-            f"order: shape {array.shape}, expected [n_prompts, n_examples] with {n_prompts} prompts"
-        )
-    if array.min() < -1 or array.max() >= n_tasks or (array[:, -1] < 0).any():
-        raise FormatError(
-            f"order: task numbers from {array.min()} to {array.max()}, expected 0 to {n_tasks - 1}, "
-            "with -1 as padding on the left only"
-        )
-    return array
-
-
-def _flags(collisions: Any, n_prompts: int) -> npt.NDArray[np.bool_]:
-    if collisions is None:
-        return np.zeros(n_prompts, dtype=np.bool_)
-    flags = np.array(collisions, dtype=np.bool_)
-    if flags.shape != (n_prompts,):
-        raise ShapeError(f"collisions: shape {flags.shape}, expected one flag a prompt")
-    return flags

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from kinatlas._checks import check_names
 from kinatlas._core import superposition_whitened
-from kinatlas._names import unique_names
 from kinatlas.errors import NonFiniteError, ShapeError
 from kinatlas.interop import as_stored, widened
 
@@ -49,7 +49,7 @@ def pure_states(pure: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Floats]]
     >>> names, len(sets)
     (('copy', 'add'), 2)
     """
-    names = unique_names("task", pure)
+    names = check_names(pure, "task")
     if len(names) < 2:
         raise ShapeError(f"pure: got {len(names)} task, expected at least two")
     sets = [as_states(pure[name], f"pure '{name}'") for name in names]

@@ -1,8 +1,9 @@
 """Results of the two studies behind this room, bundled as small tables.
 
-``small_single`` and ``small_mixture``: a transformer of 84,624 weights trained on one retrieval task
-a sequence, and the same one trained on mixtures (three seeds). ``smollm2_*``: SmolLM2-135M-Instruct,
-forward only. The scripts that made them are in ``notebooks/studies/superposition_*``.
+``small_single`` and ``small_mixture``: a transformer of 84,624 weights trained on one retrieval
+task a sequence, and the same one trained on mixtures (three seeds). ``smollm2_*``:
+SmolLM2-135M-Instruct, forward only. The scripts that made them are in
+``notebooks/studies/superposition_*``.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kinatlas._names import unknown_name
-from kinatlas.errors import FormatError
+from kinatlas._checks import check_known
+from kinatlas.errors import FormatError, UnknownNameError
 from kinatlas.superposition.record import SuperpositionRecord
 
 __all__ = ["load_study", "load_study_states", "load_study_table", "study_names"]
@@ -31,8 +32,9 @@ def study_names() -> tuple[str, ...]:
     >>> "small_single" in study_names()
     True
     """
-    files = (path.name for path in _folder().iterdir())
-    return tuple(sorted(f.removesuffix(".npz") for f in files if f.endswith(".npz") and "states" not in f))
+    files = sorted(path.name for path in _folder().iterdir())
+    records = (name for name in files if name.endswith(".npz") and "_states" not in name)
+    return tuple(name.removesuffix(".npz") for name in records)
 
 
 def load_study(name: str, *, seed: int = 0) -> SuperpositionRecord:
@@ -57,8 +59,7 @@ def load_study(name: str, *, seed: int = 0) -> SuperpositionRecord:
     >>> load_study("small_single").tasks
     ('first', 'second', 'third')
     """
-    if name not in study_names():
-        raise unknown_name("study", name, study_names())
+    check_known(name, study_names(), "study")
     data = _arrays(f"{name}.npz")
     n_seeds = len(data["log_probabilities"])
     if not 0 <= seed < n_seeds:
@@ -95,8 +96,7 @@ def load_study_table(name: str) -> dict[str, list[Any]]:
     >>> "seed" in load_study_table("small_hidden")
     True
     """
-    if name not in _TABLES:
-        raise unknown_name("table", name, _TABLES)
+    check_known(name, _TABLES, "table")
     text = _folder().joinpath(f"{name}.csv").read_text("utf-8")
     rows = list(csv.DictReader(text.splitlines()))
     return {column: [_number(row[column]) for row in rows] for column in rows[0]}
@@ -116,6 +116,6 @@ def _folder() -> Any:
 def _arrays(name: str) -> dict[str, npt.NDArray[Any]]:
     path = _folder().joinpath(name)
     if not path.is_file():
-        raise unknown_name("file of a study", name, [f"{study}.npz" for study in study_names()])
+        raise UnknownNameError(f"study file '{name}' is not bundled; see study_names()")
     with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
         return {key: data[key] for key in data.files}

@@ -88,15 +88,16 @@ def judge(
     """Return what was shown, condition by condition, with the evidence.
 
     - ``unanswered``: the total mass lies below ``min_mass``.
-    - ``superposed_per_prompt``: dispersion of shares below ``low_dispersion`` and coverage of single
-      prompts above ``min_coverage``: a claim about one call, never about a mean.
-    - ``only_on_average``: dispersion above ``high_dispersion``, although the mean covers every task.
-    - ``winner_take_all``: the mean itself leaves a task of the mixture below the coverage threshold.
+    - ``superposed_per_prompt``: dispersion of shares below ``low_dispersion`` and coverage of
+      single prompts above ``min_coverage``: a claim about one call, never about a mean.
+    - ``only_on_average``: dispersion above ``high_dispersion``, although the mean covers all tasks.
+    - ``winner_take_all``: the mean itself leaves a task below the coverage threshold.
     - ``undecided``: an interval reaches over its limit, or the numbers lie between the limits.
 
     Whole intervals must clear the limits; without intervals (``n_bootstrap=0``) the estimates must.
-    Conditions of one task are listed in ``skipped``. The limits are conventions: authors' models have
-    V of 0.92 to 1.0, models that mix in one call below 0.1, and the interval between is a desert.
+    Conditions of one task are listed in ``skipped``. The limits are conventions, set between what
+    was measured: 0.87 to 1.0 for models trained on one task a sequence, below 0.1 for models
+    trained on mixtures.
 
     Raises
     ------
@@ -125,8 +126,8 @@ def judge(
     skipped = tuple(c for c, two in zip(analysis.conditions, mixed, strict=True) if not two)
     if not mixed.any():
         raise FormatError(
-            "no condition mixes two tasks, so there is nothing to judge; single-task conditions are "
-            "the baseline of a study, not its evidence"
+            "no condition mixes two tasks, so there is nothing to judge; single-task conditions "
+            "are the baseline of a study, not its evidence"
         )
     rows = tuple(
         _judged(analysis, condition, limits)

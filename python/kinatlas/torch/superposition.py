@@ -39,8 +39,8 @@ def score_prompts(
     Parameters
     ----------
     model
-        A causal language model: called with token ids [n, n_tokens], it returns logits, or an object
-        with ``logits`` (and ``past_key_values`` when it was asked for a cache).
+        A causal language model: called with token ids [n, n_tokens], it returns logits, or an
+        object with ``logits`` (and ``past_key_values`` when it was asked for a cache).
     tokenizer
         A Hugging Face tokenizer, or a callable from text to token ids.
     prompts
@@ -153,9 +153,7 @@ def _batches(
             yield places[start : start + batch_size]
 
 
-def _score_batch(
-    model: Any, batch: list[tuple[list[int], list[list[int]]]]
-) -> list[list[float]]:
+def _score_batch(model: Any, batch: list[tuple[list[int], list[list[int]]]]) -> list[list[float]]:
     device = _device(model)
     tokens = torch.tensor([prompt for prompt, _ in batch], device=device)
     tails = [tail for _, answers in batch for tail in answers]

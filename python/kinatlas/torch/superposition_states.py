@@ -22,8 +22,8 @@ def find_blocks(model: Any) -> Any:
     Examples
     --------
     >>> import torch
-    >>> model = torch.nn.ModuleDict({"layers": torch.nn.ModuleList(torch.nn.Linear(2, 2) for _ in "abc")})
-    >>> len(find_blocks(model))
+    >>> layers = torch.nn.ModuleList(torch.nn.Linear(2, 2) for _ in range(3))
+    >>> len(find_blocks(torch.nn.ModuleDict({"layers": layers})))
     3
     """
     lists = [

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from kinatlas._checks import check_choice
 from kinatlas._frames import as_text
 from kinatlas.errors import FormatError, ShapeError
 from kinatlas.superposition.collisions import answer_collisions
@@ -75,7 +76,8 @@ class PromptSet:
         shown = {"query": list(self.queries[:4])}
         shown |= {t: [row[k] for row in self.answers[:4]] for k, t in enumerate(self.tasks)}
         n_examples = self.order.shape[1]
-        return f"PromptSet '{self.family}': {len(self)} prompts of {n_examples} examples\n{as_text(shown)}"
+        title = f"PromptSet '{self.family}': {len(self)} prompts of {n_examples} examples"
+        return f"{title}\n{as_text(shown)}"
 
 
 def allocate_examples(mixture: Sequence[float], n_examples: int) -> tuple[int, ...]:
@@ -100,10 +102,10 @@ def allocate_examples(mixture: Sequence[float], n_examples: int) -> tuple[int, .
     # 0.29 * 100 is 28.999999999999996; shares are meant to nine digits.
     exact = [round(share * n_examples, 9) for share in shares]
     counts = [int(part) for part in exact]
-    open_tasks = [k for k, part in enumerate(exact) if part != int(part)] or list(range(len(shares)))
+    broken = [task for task, part in enumerate(exact) if part != int(part)]
     left = n_examples - sum(counts)
     for place in range(left):
-        counts[open_tasks[place % len(open_tasks)]] += 1
+        counts[broken[place % len(broken)]] += 1
     return tuple(counts)
 
 
@@ -155,8 +157,7 @@ def build_prompts(
         raise ShapeError(
             f"mixture: {len(counts)} shares for the {len(source.tasks)} tasks of '{source.name}'"
         )
-    if draw not in ("exact", "independent"):
-        raise FormatError(f"draw='{draw}' is unknown; expected one of: exact, independent")
+    check_choice(draw, ("exact", "independent"), "draw")
     generator = np.random.default_rng(rng)
     shares = np.asarray(mixture, dtype=np.float64)
     texts, answers, queries, orders = [], [], [], []
@@ -173,9 +174,7 @@ def build_prompts(
         orders.append(order)
     order_array = np.array(orders, dtype=np.int64)
     parts = (tuple(texts), tuple(answers), tuple(queries), order_array)
-    return PromptSet(
-        source.name, source.tasks, *parts, tuple(shares.tolist()), terminator
-    )
+    return PromptSet(source.name, source.tasks, *parts, tuple(shares.tolist()), terminator)
 
 
 def _examples(

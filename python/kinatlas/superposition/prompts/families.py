@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from kinatlas._checks import check_known
 from kinatlas._frames import require
-from kinatlas._names import unknown_name
 
 __all__ = ["Family", "family", "family_names"]
 
@@ -71,8 +71,7 @@ def family(name: str) -> Family:
     >>> question, dict(zip(chosen.tasks, answers))
     ('86@67', {'copy A': '86', 'copy B': '67', 'A+B': '153'})
     """
-    if name not in _FAMILIES:
-        raise unknown_name("family", name, list(_FAMILIES))
+    check_known(name, list(_FAMILIES), "family")
     return _FAMILIES[name]()
 
 
