@@ -24,6 +24,9 @@ pub enum Error {
     /// A number outside its allowed range.
     #[error("{0}")]
     Value(String),
+    /// A mixture of tasks, or a question about one, that makes no sense.
+    #[error("{0}")]
+    Mixture(String),
     /// The operating system refused to hand over a file.
     #[error("{0}")]
     Io(String),

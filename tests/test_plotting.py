@@ -39,7 +39,7 @@ def test_a_ranking_plot_has_the_best_source_on_top_with_its_measured_place() -> 
     measured = rank_sources(MATRIX.select(sources=["rte", "qqp", "mnli"]), "rte")
     ax = plot_ranking(rank_sources(MATRIX, "rte"), measured=measured)
     labels = [label.get_text() for label in ax.get_yticklabels()]
-    assert labels == ["qqp  (measured: 0)", "mnli  (measured: 1)"]
+    assert labels == ["qqp  (measured rank 0)", "mnli  (measured rank 1)"]
     low, high = ax.get_ylim()
     assert low > high
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kinatlas import errors, io
+from kinatlas import datasets, errors, io, plotting
 from kinatlas._core import __version__, num_threads, set_num_threads
 from kinatlas.evaluation import Evaluation, TransferTable, evaluate
 from kinatlas.io import load_atlas, save_atlas
@@ -28,6 +28,7 @@ __all__ = [
     "Task",
     "TransferTable",
     "__version__",
+    "datasets",
     "errors",
     "evaluate",
     "io",
@@ -35,6 +36,7 @@ __all__ = [
     "load_atlas",
     "module_similarity",
     "num_threads",
+    "plotting",
     "rank_sources",
     "save_atlas",
     "set_num_threads",

@@ -13,6 +13,7 @@ __all__ = [
     "KinAtlasError",
     "KinAtlasWarning",
     "MissingDependencyError",
+    "MixtureError",
     "NonFiniteError",
     "ShapeError",
     "SkippedAdapterWarning",
@@ -51,6 +52,10 @@ class UnknownNameError(KinAtlasError, KeyError):
     def __str__(self) -> str:
         """Return the message itself; ``KeyError`` would show it quoted."""
         return str(self.args[0]) if self.args else ""
+
+
+class MixtureError(KinAtlasError, ValueError):
+    """A mixture of tasks, or a question about one, that makes no sense."""
 
 
 class MissingDependencyError(KinAtlasError, ImportError):

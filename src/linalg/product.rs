@@ -4,10 +4,11 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::panels::Panels;
 
-// GFLOP/s in f64 for 100 x 100 tokens of 768, one core of an Intel Xeon (Sapphire Rapids class,
-// shared, CPU time): 4 rows 27.5, 6 rows 32.5, 8 rows 27 to 34, 10 rows 34.7, 12 rows 32.0; and
-// for 8 x 8 tokens 19, 18, 32, 27, 23. Eight sums cover the latency of an addition and leave half
-// of the 16 registers of AVX2 free.
+// GFLOP/s in f64 (`cargo bench --bench product`) of 4, 6, 8 and 12 source rows on one core of an
+// Intel Xeon with AVX-512, shared with other jobs, CPU time: 100 x 100 tokens of 768 27.5, 32.5,
+// 27.6, 32.0; 8 x 8 tokens of 768 19, 18, 32, 23. Without fused operations the core cannot exceed
+// about 40. Eight sums cover the latency of an addition, leave half of the 16 registers of AVX2
+// free, and let one layout serve both sides.
 
 /// Tokens per panel, on both sides: a tile is 8 x 8, one AVX-512 register of f64 wide; a narrower
 /// processor sweeps it in several columns.

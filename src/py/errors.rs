@@ -14,6 +14,7 @@ impl From<Error> for PyErr {
             Error::Space(_) => "SpaceError",
             Error::Format(_) => "FormatError",
             Error::UnknownName(_) => "UnknownNameError",
+            Error::Mixture(_) => "MixtureError",
             Error::Value(text) => return PyValueError::new_err(text.clone()),
             Error::Io(text) => return PyOSError::new_err(text.clone()),
             Error::Interrupted => return PyKeyboardInterrupt::new_err(()),

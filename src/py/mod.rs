@@ -8,6 +8,8 @@ mod superposition;
 mod superposition_states;
 mod evaluation;
 mod files;
+mod icl;
+mod icl_arrays;
 mod low_rank;
 mod selection;
 mod similarity;
@@ -30,6 +32,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     tokens::register(module)?;
     selection::register(module)?;
     evaluation::register(module)?;
+    icl::register(module)?;
     similarity::register(module)?;
     Ok(())
 }

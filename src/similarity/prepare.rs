@@ -1,5 +1,8 @@
 //! What happens to tokens before a kernel sees them: subtract the frame's origin, then divide by
-//! the norm. In this order, because an initialisation was added to raw tokens, not to directions.
+//! the norm. In this order, because training moves raw tokens away from an initialisation, not
+//! directions, and because it reproduces the published effect (max_pairwise centred by position:
+//! NDCG 66.1 on RoBERTa-base, 84.5 on T5-base). Centring unit tokens and normalising again would
+//! give 83.1 and 87.1 there, but leaves no place for a known initial prompt.
 
 use super::centre::Frame;
 use crate::linalg::unit;

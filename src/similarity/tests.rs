@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::threads::pool;
+use crate::tokens::Tokens;
 
 fn atlas(tasks: &[Vec<f64>], dim: usize) -> Tokens {
     let mut offsets = vec![0];
@@ -127,6 +128,9 @@ fn prompts() -> impl Strategy<Value = (Vec<Vec<f64>>, usize)> {
 }
 
 proptest! {
+    // Thirteen kernels in three directions make one case long.
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
     #[test]
     fn threads_and_batches_never_change_a_bit((tasks, dim) in prompts()) {
         let tokens = atlas(&tasks, dim);

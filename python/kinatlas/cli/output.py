@@ -30,8 +30,9 @@ def print_table(
     for name, values in columns.items():
         numeric = all(isinstance(value, (int, float)) or value is None for value in values)
         table.add_column(name, justify="right" if numeric else "left")
-    for row in zip(*columns.values(), strict=True):
-        table.add_row(*(_cell(value) for value in row))
+    shown = [_cells(values) for values in columns.values()]
+    for row in zip(*shown, strict=True):
+        table.add_row(*row)
     console.print(table)
     for note in notes:
         console.print(note, markup=False, highlight=False)
@@ -69,10 +70,14 @@ def _missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def _cell(value: Any) -> str:
-    if _missing(value):
-        return "-"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+def _cells(values: Sequence[Any]) -> list[str]:
+    floats = [value for value in values if isinstance(value, float) and not _missing(value)]
+    # Ranks are whole or end in a half; four digits behind them would only hide the order.
+    style = "g" if all(float(2 * value).is_integer() for value in floats) else ".4f"
+    return [
+        "-" if _missing(value) else f"{value:{style}}" if isinstance(value, float) else str(value)
+        for value in values
+    ]
 
 
 def _plain(value: Any) -> Any:

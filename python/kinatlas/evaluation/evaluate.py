@@ -13,7 +13,6 @@ from kinatlas import _core
 from kinatlas._checks import check_choice, quoted
 from kinatlas.errors import FormatError, NonFiniteError, ShapeError, UnknownNameError
 from kinatlas.evaluation.result import Evaluation
-from kinatlas.evaluation.runs import Seed
 from kinatlas.evaluation.transfer import TransferTable
 from kinatlas.similarity import SimilarityMatrix
 
@@ -26,7 +25,7 @@ _SELF = "a task is never its own source"
 
 
 def evaluate(
-    matrix: SimilarityMatrix | Mapping[Seed, SimilarityMatrix],
+    matrix: SimilarityMatrix | Mapping[int, SimilarityMatrix] | Mapping[str, SimilarityMatrix],
     transfer: TransferTable,
     *,
     gain: Gain = "exp2_percent",
@@ -222,7 +221,7 @@ def _scored(
 
 
 def _seeded(
-    by_seed: Mapping[Seed, SimilarityMatrix], transfer: TransferTable, seeds: str
+    by_seed: Mapping[Any, SimilarityMatrix], transfer: TransferTable, seeds: str
 ) -> tuple[SimilarityMatrix, TransferTable]:
     if not by_seed:
         raise ShapeError("matrix: got an empty mapping, expected at least one seed's matrix")

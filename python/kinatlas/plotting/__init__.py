@@ -1,6 +1,7 @@
 """Pictures of results. Every function returns matplotlib Axes and computes no new number."""
 
 from kinatlas.plotting.evaluation import plot_evaluation
+from kinatlas.plotting.icl import plot_decoupling_map, plot_loss_curves
 from kinatlas.plotting.ranking import plot_ranking
 from kinatlas.plotting.similarity import plot_similarity
 from kinatlas.plotting.superposition import (
@@ -12,8 +13,10 @@ from kinatlas.plotting.superposition import (
 )
 
 __all__ = [
+    "plot_decoupling_map",
     "plot_evaluation",
     "plot_layer_sweep",
+    "plot_loss_curves",
     "plot_plane",
     "plot_prompts",
     "plot_ranking",

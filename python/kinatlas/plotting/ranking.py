@@ -39,7 +39,7 @@ def plot_ranking(
     ax = new_axes(ax, 5.6, 1.2 + 0.3 * len(entries))
     places = {entry.source: entry.rank for entry in measured} if measured is not None else {}
     labels = [
-        f"{entry.source}  (measured: {places[entry.source]:g})"
+        f"{entry.source}  (measured rank {places[entry.source]:g})"
         if entry.source in places
         else entry.source
         for entry in entries

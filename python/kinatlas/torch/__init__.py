@@ -1,1 +1,5 @@
-"""Parts that live in a user's own PyTorch code; nothing else in kinatlas imports them."""
+"""Modules that live in a user's own PyTorch loop. Nothing else in kinatlas imports this room."""
+
+from kinatlas.torch.linear_attention import LinearAttention
+
+__all__ = ["LinearAttention"]
