@@ -8,8 +8,6 @@
 pub mod element;
 pub mod embeddings;
 pub mod error;
-pub mod random;
-pub mod superposition;
 pub mod evaluation;
 pub mod files;
 pub mod icl;
@@ -17,6 +15,7 @@ pub mod linalg;
 pub mod random;
 pub mod selection;
 pub mod similarity;
+pub mod superposition;
 pub mod threads;
 pub mod tokens;
 

@@ -92,7 +92,10 @@ fn superposition_prompts<'py>(
     n_threads: Option<usize>,
 ) -> PyResult<(Floats<'py>, Floats<'py>)> {
     let records = record.view()?;
-    let rule = CoverageRule { threshold: coverage.0, absent_tasks: coverage.1 };
+    let rule = CoverageRule {
+        threshold: coverage.0,
+        absent_tasks: coverage.1,
+    };
     let found = detached(py, n_threads, None, |_| Ok(measure_all(&records, rule)))?;
     Ok((found.0.to_pyarray(py), found.1.to_pyarray(py)))
 }
@@ -108,7 +111,10 @@ pub struct Options {
 impl Options {
     fn settings(&self) -> Result<Settings> {
         Ok(Settings {
-            rule: CoverageRule { threshold: self.coverage.0, absent_tasks: self.coverage.1 },
+            rule: CoverageRule {
+                threshold: self.coverage.0,
+                absent_tasks: self.coverage.1,
+            },
             n_replicates: self.replicates.0,
             confidence: self.replicates.1,
             seed: self.replicates.2,
@@ -119,7 +125,11 @@ impl Options {
 }
 
 fn three<'py>(py: Python<'py>, table: &Table) -> Three<'py> {
-    (table.estimate.to_pyarray(py), table.low.to_pyarray(py), table.high.to_pyarray(py))
+    (
+        table.estimate.to_pyarray(py),
+        table.low.to_pyarray(py),
+        table.high.to_pyarray(py),
+    )
 }
 
 #[pyfunction]
@@ -138,7 +148,12 @@ fn superposition_analysis<'py>(
     let job = |monitor: &_| analyse(&records, keep, settings, monitor);
     let found = detached(py, n_threads, progress.as_ref(), job)?;
     let (conditions, across) = (three(py, &found.conditions), three(py, &found.across));
-    Ok((conditions, across, found.mixture.to_pyarray(py), found.n_clusters))
+    Ok((
+        conditions,
+        across,
+        found.mixture.to_pyarray(py),
+        found.n_clusters,
+    ))
 }
 
 #[pyfunction]

@@ -38,12 +38,22 @@ fn superposition_decomposition<'py>(
     progress: Option<Bound<'py, PyAny>>,
 ) -> PyResult<([Floats<'py>; 3], f64, f64, f64)> {
     let (n_replicates, n_splits, confidence, seed) = replicates;
-    let settings = Replicates { n_replicates, n_splits, confidence, seed };
+    let settings = Replicates {
+        n_replicates,
+        n_splits,
+        confidence,
+        seed,
+    };
     let (sets, mixed) = (all_rows(&pure)?, rows(&mixture)?);
     let job = |monitor: &_| decompose(&sets, mixed, &shares, settings, monitor);
     let found = detached(py, n_threads, progress.as_ref(), job)?;
     let tables = found.estimate.map(|row| row.to_pyarray(py));
-    Ok((tables, found.floor, found.condition_number, found.max_cosine))
+    Ok((
+        tables,
+        found.floor,
+        found.condition_number,
+        found.max_cosine,
+    ))
 }
 
 #[pyfunction]
@@ -86,7 +96,10 @@ fn superposition_whitened<'py>(
         let white: Vec<Vec<f64>> = applied.iter().map(|set| whitening.apply(*set)).collect();
         Ok((white, whitening.shrinkage))
     })?;
-    Ok((white.iter().map(|set| set.to_pyarray(py)).collect(), shrinkage))
+    Ok((
+        white.iter().map(|set| set.to_pyarray(py)).collect(),
+        shrinkage,
+    ))
 }
 
 /// Shrinkage, centre [dim], projection [dim, n_axes] and centroids [n_tasks, n_axes].
@@ -112,7 +125,13 @@ fn superposition_placed<'py>(
 ) -> PyResult<(Floats<'py>, Bound<'py, PyArray1<i64>>)> {
     let (centre, projection, centroids) = plane;
     let n_axes = projection.len() / centre.len().max(1);
-    let plane = Discriminant { centre, projection, centroids, shrinkage: f64::NAN, n_axes };
+    let plane = Discriminant {
+        centre,
+        projection,
+        centroids,
+        shrinkage: f64::NAN,
+        n_axes,
+    };
     let (coordinates, nearest) = plane.place(rows(&states)?);
     Ok((coordinates.to_pyarray(py), nearest.to_pyarray(py)))
 }

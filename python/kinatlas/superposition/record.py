@@ -155,7 +155,9 @@ class SuperpositionRecord:
         >>> len(record.select([1]))
         1
         """
-        chosen = np.arange(len(self))[np.asarray(prompts)]
+        chosen = np.arange(len(self))[
+            prompts if isinstance(prompts, slice) else np.asarray(prompts)
+        ]
         if len(chosen) == 0:
             raise ShapeError("select: no prompt is left, expected at least one")
         kept, codes = np.unique(self.condition[chosen], return_inverse=True)
