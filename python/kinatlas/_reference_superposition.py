@@ -29,7 +29,7 @@ def prompt_numbers(log_p: Any, mixture: Any, threshold: float = 0.1) -> dict[str
 
     Examples
     --------
-    >>> round(prompt_numbers(np.log([0.25, 0.25]), [0.5, 0.5])["leak"], 6)
+    >>> round(float(prompt_numbers(np.log([0.25, 0.25]), [0.5, 0.5])["leak"]), 6)
     0.693147
     """
     p, pi = np.exp(np.asarray(log_p, dtype=np.float64)), np.asarray(mixture, dtype=np.float64)
@@ -65,7 +65,7 @@ def condition_statistics(log_p: Any, mixture: Any, last: Any = None) -> dict[str
     Examples
     --------
     >>> found = condition_statistics(np.log([[0.9, 0.1], [0.1, 0.9]]), [[0.5, 0.5]] * 2)
-    >>> round(found["dispersion"], 6)
+    >>> round(float(found["dispersion"]), 6)
     0.64
     """
     p, pi = np.exp(np.asarray(log_p)), np.asarray(mixture, dtype=np.float64)

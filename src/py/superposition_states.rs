@@ -22,6 +22,16 @@ fn rows<'a>(array: &'a PyReadonlyArray2<'_, f64>) -> Result<Rows<'a>> {
     Rows::new(values, array.shape()[1])
 }
 
+fn settings_of(replicates: (usize, usize, f64, u64)) -> Replicates {
+    let (n_replicates, n_splits, confidence, seed) = replicates;
+    Replicates {
+        n_replicates,
+        n_splits,
+        confidence,
+        seed,
+    }
+}
+
 fn all_rows<'a>(sets: &'a Sets<'_>) -> Result<Vec<Rows<'a>>> {
     sets.iter().map(rows).collect()
 }
@@ -37,13 +47,7 @@ fn superposition_decomposition<'py>(
     n_threads: Option<usize>,
     progress: Option<Bound<'py, PyAny>>,
 ) -> PyResult<([Floats<'py>; 3], f64, f64, f64)> {
-    let (n_replicates, n_splits, confidence, seed) = replicates;
-    let settings = Replicates {
-        n_replicates,
-        n_splits,
-        confidence,
-        seed,
-    };
+    let settings = settings_of(replicates);
     let (sets, mixed) = (all_rows(&pure)?, rows(&mixture)?);
     let job = |monitor: &_| decompose(&sets, mixed, &shares, settings, monitor);
     let found = detached(py, n_threads, progress.as_ref(), job)?;

@@ -14,6 +14,7 @@ from kinatlas.superposition import (
     DiscriminantPlane,
     LayerChoice,
     SuperpositionRecord,
+    prompt_metrics,
 )
 
 __all__ = [
@@ -73,7 +74,8 @@ def plot_prompts(
 ) -> Any:
     """Draw every single prompt's share of ``task`` over its mixture, and the means; return Axes.
 
-    At most ``max_points`` prompts a condition, the first ones, spread sideways to be seen.
+    At most ``max_points`` prompts a condition, the first ones, spread sideways to be seen; prompts
+    without any answer have no share and are left out.
 
     Examples
     --------
@@ -83,15 +85,15 @@ def plot_prompts(
     """
     ax = new_axes(ax, 4.8, 3.6)
     place = check_known(task, record.tasks, "task")
-    logs = record.log_probabilities
-    top = logs.max(axis=1, keepdims=True)
-    shares = np.exp(logs - top)[:, place] / np.exp(logs - top).sum(axis=1)
+    shares = prompt_metrics(record).shares[:, place]
     where = record.mixture[:, place]
     generator = np.random.default_rng(_JITTER_SEED)
     levels = np.unique(where)
     width = 0.35 * np.diff(levels).min() if len(levels) > 1 else 0.05
     for code, _ in enumerate(record.conditions):
-        rows = np.flatnonzero(record.condition == code)
+        rows = np.flatnonzero((record.condition == code) & ~np.isnan(shares))
+        if len(rows) == 0:
+            continue
         shown = rows[:max_points]
         spread = generator.uniform(-width, width, size=len(shown))
         ax.scatter(where[shown] + spread, shares[shown], s=5, color=BLUE, alpha=0.35, linewidths=0)

@@ -62,7 +62,7 @@ class Decomposition:
         return self.sin_theta.value / self.floor
 
     def __repr__(self) -> str:
-        columns = {
+        columns: dict[str, list[Any]] = {
             "task": list(self.tasks),
             "share": list(self.shares),
             "affine": [str(weight) for weight in self.affine],
@@ -154,10 +154,23 @@ def decompose_mixture(
         sets, mixed, list(wanted), replicates, n_threads, progress
     )
     table = [Estimate(*(float(row[place]) for row in rows)) for place in range(len(rows[0]))]
-    n_tasks = len(names)
-    weights, rest = table[: 2 * n_tasks], table[2 * n_tasks : 2 * n_tasks + 4]
-    parts = (names, wanted, tuple(weights[:n_tasks]), tuple(weights[n_tasks:]), *rest)
-    return Decomposition(*parts, floor, condition, cosine, metric, shrinkage)
+    affine, simplex = table[: len(names)], table[len(names) : 2 * len(names)]
+    residual, simplex_residual, kappa, sin_theta = table[2 * len(names) : 2 * len(names) + 4]
+    return Decomposition(
+        tasks=names,
+        shares=wanted,
+        affine=tuple(affine),
+        simplex=tuple(simplex),
+        residual=residual,
+        simplex_residual=simplex_residual,
+        kappa=kappa,
+        sin_theta=sin_theta,
+        floor=floor,
+        condition_number=condition,
+        max_cosine=cosine,
+        metric=metric,
+        shrinkage=shrinkage,
+    )
 
 
 def permutation_test(

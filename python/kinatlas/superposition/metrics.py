@@ -90,7 +90,7 @@ def prompt_metrics(
     >>> record = SuperpositionRecord(np.log([[0.25, 0.25], [0.5, 1e-9]]), [0.5, 0.5])
     >>> found = prompt_metrics(record)
     >>> found["leak"].round(4), found["kl_shape"].round(4)
-    (array([0.6931, 0.6931]), array([0.    , 9.3216]))
+    (array([0.6931, 0.6931]), array([0.    , 9.3219]))
     >>> found["coverage"]
     array([1. , 0.5])
     """

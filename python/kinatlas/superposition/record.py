@@ -183,7 +183,7 @@ class SuperpositionRecord:
         Examples
         --------
         >>> record = SuperpositionRecord([[-0.1, -np.inf]], [0.5, 0.5]).with_floor(1e-6)
-        >>> float(np.exp(record.log_probabilities[0, 1])), record.floor
+        >>> round(float(np.exp(record.log_probabilities[0, 1])), 9), record.floor
         (1e-06, 1e-06)
         """
         if not 0.0 < probability < 1.0:

@@ -110,7 +110,7 @@ def _number(text: str) -> float | str:
 
 
 def _folder() -> Any:
-    return resources.files("kinatlas").joinpath("data", "superposition")
+    return resources.files("kinatlas") / "data" / "superposition"
 
 
 def _arrays(name: str) -> dict[str, npt.NDArray[Any]]:

@@ -47,7 +47,8 @@ class PromptSet:
     def mixture(self) -> npt.NDArray[np.float64]:
         """Shares of the examples of every prompt [n_prompts, n_tasks]."""
         counts = (self.order[:, :, None] == np.arange(len(self.tasks))).sum(axis=1)
-        return counts / np.float64(self.order.shape[1])
+        shares: npt.NDArray[np.float64] = counts / float(self.order.shape[1])
+        return shares
 
     def record(self, log_probabilities: Any, **fields: Any) -> SuperpositionRecord:
         """Return the record of these prompts once their answers are scored [n_prompts, n_tasks].
@@ -145,11 +146,11 @@ def build_prompts(
     --------
     >>> prompts = build_prompts("operands", [0.5, 0, 0.5], n_examples=2, n_prompts=1, rng=1)
     >>> print(prompts.texts[0])
-    38@47=38
-    95@12=107
-    80@60=
+    56@77=56
+    95@13=108
+    22@84=
     >>> prompts.answers
-    (('80', '60', '140'),)
+    (('22', '84', '106'),)
     """
     source = family(tasks) if isinstance(tasks, str) else tasks
     counts = allocate_examples(mixture, n_examples)

@@ -116,7 +116,9 @@ def _country_names() -> Family:
     locale = require("babel", "prompts").Locale
     tables = [locale(language).territories for language in ("en", "fr", "de", "es")]
     known = {row[0] for row in _countries()}
-    names = [tuple(str(table[code]) for table in tables) for code in sorted(tables[0])]
+    # Not every language has a name for every territory.
+    codes = sorted(set.intersection(*(set(table) for table in tables)))
+    names = [tuple(str(table[code]) for table in tables) for code in codes]
     rows = [row for row in names if row[0] in known]
 
     def draw(rng: np.random.Generator) -> tuple[str, tuple[str, ...]]:
@@ -164,7 +166,7 @@ def _drawn(rng: np.random.Generator, rows: Any) -> Any:
 
 
 def _bundled(name: str) -> str:
-    return resources.files("kinatlas").joinpath("data", "superposition", name).read_text("utf-8")
+    return (resources.files("kinatlas") / "data" / "superposition" / name).read_text("utf-8")
 
 
 @lru_cache(maxsize=1)
