@@ -6,7 +6,7 @@ EXTRAS = cli,plot,dataframe,test,lint
 STAMP = $(VENV)/.dependencies
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test test-rust test-python test-torch fast lint fmt docs bench fixtures fuzz study wheels all
+.PHONY: help dev demo test test-rust test-python test-torch fast lint fmt notebooks bench fixtures fuzz wheels all
 
 help: ## show what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -34,10 +34,10 @@ test-python: dev
 	$(BIN)/python -m pytest -q
 
 test-torch: dev ## install torch and peft, run their tests, compare the fixtures with today's peft
-	$(BIN)/python -m pip install --quiet '.[peft]'
-	$(BIN)/python -m pytest -q tests -k "torch or peft"
+	$(BIN)/maturin develop --release --quiet --extras $(EXTRAS),peft
+	$(BIN)/python -m pytest -q tests -k "torch or peft or pickle"
 
-fast: dev ## the tests worth running after each change
+fast: test-rust dev ## the tests worth running after each change
 	$(BIN)/python -m pytest -q -x -m "not slow"
 
 lint: dev ## formatting, clippy, ruff, mypy, stubs
@@ -54,8 +54,16 @@ fmt: ## format Rust and Python
 	$(BIN)/ruff check --fix --quiet .
 	$(BIN)/ruff format --quiet .
 
+notebooks: dev ## execute every notebook from top to bottom
+	$(BIN)/maturin develop --release --quiet --extras $(EXTRAS),docs
+	$(BIN)/python -m pytest -q --nbmake --nbmake-timeout=600 notebooks/*.ipynb
+
+bench: dev ## measure our kernels beside their peers, in one run
+	cargo bench --no-default-features --bench product
+	$(BIN)/python benches/icl.py
+
 fixtures: dev ## rewrite tests/fixtures with today's peft
-	$(BIN)/python -m pip install --quiet '.[peft]'
+	$(BIN)/maturin develop --release --quiet --extras $(EXTRAS),peft
 	$(BIN)/python tests/fixtures/make_fixtures.py
 
 fuzz: ## attack the file readers for ten minutes; needs nightly Rust and cargo-fuzz
@@ -66,4 +74,4 @@ wheels: $(STAMP) ## build the wheel and the source archive into dist/
 	$(BIN)/maturin build --release --sdist --out dist
 	$(BIN)/python -m zipfile --list dist/kinatlas-*.whl
 
-all: lint test test-torch demo ## everything CI runs
+all: lint test test-torch notebooks demo ## everything CI runs

@@ -12,6 +12,10 @@ use crate::error::{Error, Result};
 /// Environment variable that sets the number of threads when no call does.
 pub const THREADS_VARIABLE: &str = "KINATLAS_NUM_THREADS";
 
+/// More threads than any machine we know has cores; beyond it a number is a slip, and starting
+/// that many threads would stall the machine.
+pub const MOST_THREADS: usize = 1024;
+
 static DEFAULT_THREADS: AtomicUsize = AtomicUsize::new(0);
 
 // Keyed by process id: after a fork the parent's pool has no threads left, so the child must
@@ -21,10 +25,8 @@ static POOLS: Mutex<Option<Pools>> = Mutex::new(None);
 
 /// Fixes the default number of threads; `None` returns to the environment and affinity mask.
 pub fn set_num_threads(n_threads: Option<usize>) -> Result<()> {
-    if n_threads == Some(0) {
-        return Err(Error::Value(
-            "n_threads is 0, expected at least 1 or None".into(),
-        ));
+    if let Some(count) = n_threads {
+        check(count)?;
     }
     DEFAULT_THREADS.store(n_threads.unwrap_or(0), Ordering::Relaxed);
     Ok(())
@@ -39,9 +41,9 @@ pub fn num_threads() -> Result<usize> {
     }
     match std::env::var(THREADS_VARIABLE) {
         Ok(text) => match text.trim().parse::<usize>() {
-            Ok(count) if count > 0 => Ok(count),
+            Ok(count) if (1..=MOST_THREADS).contains(&count) => Ok(count),
             _ => Err(Error::Value(format!(
-                "{THREADS_VARIABLE} is '{text}', expected a whole number of at least 1"
+                "{THREADS_VARIABLE} is '{text}', expected a whole number from 1 to {MOST_THREADS}"
             ))),
         },
         Err(_) => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
@@ -51,12 +53,7 @@ pub fn num_threads() -> Result<usize> {
 /// The pool of this process for `n_threads` (None: the default).
 pub fn pool(n_threads: Option<usize>) -> Result<Arc<ThreadPool>> {
     let size = match n_threads {
-        Some(0) => {
-            return Err(Error::Value(
-                "n_threads is 0, expected at least 1 or None".into(),
-            ));
-        }
-        Some(count) => count,
+        Some(count) => check(count)?,
         None => num_threads()?,
     };
     let key = (std::process::id(), size);
@@ -73,6 +70,15 @@ pub fn pool(n_threads: Option<usize>) -> Result<Arc<ThreadPool>> {
         // A fork may have copied the lock while another thread held it; waiting could be forever.
         Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => build(size),
     }
+}
+
+fn check(count: usize) -> Result<usize> {
+    if (1..=MOST_THREADS).contains(&count) {
+        return Ok(count);
+    }
+    Err(Error::Value(format!(
+        "n_threads is {count}, expected a whole number from 1 to {MOST_THREADS}, or None"
+    )))
 }
 
 fn build(size: usize) -> Result<Arc<ThreadPool>> {
@@ -121,6 +127,7 @@ mod tests {
         let first = pool(Some(3)).unwrap();
         assert_eq!(first.current_num_threads(), 3);
         assert!(pool(Some(0)).is_err());
+        assert!(pool(Some(MOST_THREADS + 1)).is_err());
     }
 
     #[test]

@@ -138,3 +138,16 @@ def test_without_the_extra_the_command_says_what_to_install(tmp_path: Path) -> N
     )
     assert answer.returncode == 1
     assert "kinatlas[cli]" in answer.stderr
+
+
+def test_names_with_brackets_are_names_and_not_markup(tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    names = ("[/foo]", "[bold]b", "c")
+    np.savez(tmp_path / "p.npz", **{name: rng.normal(size=(3, 4)) for name in names})
+    table = run("similarity", tmp_path / "p.npz").stdout
+    assert all(name in table for name in names)
+    assert "[bold]b" in run("rank", tmp_path / "p.npz", "--target", "[/foo]").stdout
+
+
+def test_two_formats_at_once_are_wrong_usage(folder: Path) -> None:
+    assert run("similarity", folder, "--json", "--csv").returncode == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,3 +37,13 @@ def test_every_make_target_can_be_planned() -> None:
             ["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False
         )
         assert plan.returncode == 0, f"make {target}: {plan.stderr}"
+
+
+def test_importing_the_package_loads_no_framework_and_no_room_it_does_not_need() -> None:
+    code = "import sys, kinatlas; print('\\n'.join(sys.modules))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    heavy = {"torch", "matplotlib", "pandas", "polars", "pyarrow", "scipy", "sklearn", "rich"}
+    assert not heavy & set(loaded)
+    assert not {"kinatlas.icl", "kinatlas.plotting", "kinatlas.datasets", "tempfile"} & set(loaded)

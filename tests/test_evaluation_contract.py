@@ -79,9 +79,9 @@ def test_fewer_candidates_than_k_is_no_regret_of_zero():
     assert result.undefined["regret@3"] == {"fewer candidates than k": 1}
 
 
-def test_equal_predictions_have_no_correlation_but_a_chance_level_ndcg():
+def test_equal_predictions_are_at_chance_in_every_metric():
     result = evaluate(*case([[1.0, 1.0, 1.0]], [[60.0, 61.0, 62.0]]))
-    assert math.isnan(result.summary()["spearman"])
+    assert result.summary()["spearman"] == result.summary()["kendall"] == 0.0
     assert result.summary()["ndcg"] == result.summary()["ndcg_chance"]
 
 

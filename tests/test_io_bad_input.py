@@ -263,3 +263,27 @@ def test_only_token_atlases_with_free_names_are_saved(tmp_path: Path) -> None:
         ka.save_atlas(ka.Atlas.from_arrays({"a": [1.0]}), tmp_path / "a.npz")
     with pytest.raises(DTypeError, match="expected an Atlas"):
         ka.save_atlas({"a": [1.0]}, tmp_path / "a.safetensors")  # type: ignore[arg-type]
+
+
+def test_broken_links_and_locked_folders_are_listed_and_stop_nothing(tmp_path, monkeypatch):
+    np.save(tmp_path / "good.npy", np.ones((2, 3)))
+    (tmp_path / "dangling.npy").symlink_to(tmp_path / "nowhere.npy")
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    listing = Path.iterdir
+
+    def refusing(folder):
+        if folder == locked:
+            raise PermissionError(13, "Permission denied")
+        return listing(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refusing)
+    report = ka.load_atlas(tmp_path).report
+    reasons = {entry.file: entry.reason for entry in report.skipped}
+    assert "broken link" in reasons["dangling.npy"]
+    assert "Permission denied" in reasons["locked"]
+
+
+def test_an_empty_path_is_not_the_current_folder():
+    with pytest.raises(FileNotFoundError, match="path is empty"):
+        ka.load_atlas("")

@@ -127,7 +127,7 @@ def test_a_dictionary_is_answered_with_the_way_to_an_atlas():
 
 
 def test_zero_threads_are_refused():
-    with pytest.raises(ValueError, match="n_threads is 0"):
+    with pytest.raises(ValueError, match="n_threads=0: expected a whole number"):
         similarity_matrix(ragged_atlas(), kernel="max_pairwise", n_threads=0)
 
 

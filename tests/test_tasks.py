@@ -230,3 +230,34 @@ def test_an_array_on_an_accelerator_is_refused_with_the_way_out() -> None:
 
 def test_anything_with_array_protocol_is_accepted() -> None:
     assert Atlas.from_arrays({"a": OnlyArray()}).dtype == "float32"
+
+
+def test_centring_removes_the_mean_token_or_the_mean_at_each_position() -> None:
+    rng = np.random.default_rng(1)
+    arrays = {name: rng.normal(size=(4, 3)).astype(np.float32) for name in "abc"}
+    atlas = Atlas.from_arrays(arrays, space="s")
+    stacked = np.stack([arrays[name].astype(np.float64) for name in "abc"])
+    for how, mean in (("features", stacked.mean((0, 1))), ("positions", stacked.mean(0))):
+        centred = atlas.center(how)  # type: ignore[arg-type]
+        assert centred.dtype == "float64"
+        for place, name in enumerate("abc"):
+            np.testing.assert_allclose(centred[name].tokens, stacked[place] - mean, atol=1e-15)
+        with pytest.raises(SpaceError):
+            Atlas.stack([atlas.rename(str.upper), centred])
+    with pytest.raises(UnknownNameError, match="features, positions"):
+        atlas.center("auto")  # type: ignore[arg-type]
+
+
+def test_subtracting_the_initial_prompt_is_exact_for_float32() -> None:
+    rng = np.random.default_rng(2)
+    start = rng.normal(size=(4, 3)).astype(np.float32)
+    atlas = Atlas.from_arrays({"a": start, "b": start + np.float32(1.5)})
+    moved = atlas.subtract(start)
+    assert not moved["a"].tokens.any()
+    expected = (start + np.float32(1.5)).astype(np.float64) - start
+    np.testing.assert_array_equal(moved["b"].tokens, expected)
+    assert "less an initial prompt" in moved.provenance[0].notes
+    with pytest.raises(ShapeError, match="3 tokens, task 'a' has 4"):
+        atlas.subtract(start[:3])
+    with pytest.raises(ShapeError, match="dim"):
+        atlas.subtract(start[:, :2])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from kinatlas import datasets, errors, io, plotting
+from typing import TYPE_CHECKING
+
+from kinatlas import errors, io
 from kinatlas._core import __version__, num_threads, set_num_threads
 from kinatlas.evaluation import Evaluation, TransferTable, evaluate
 from kinatlas.io import load_atlas, save_atlas
@@ -16,6 +18,20 @@ from kinatlas.similarity import (
     token_similarity,
 )
 from kinatlas.tasks import Atlas, LowRank, LowRankAtlas, Task
+
+if TYPE_CHECKING:
+    from kinatlas import datasets, icl, plotting
+else:
+    _LAZY = ("datasets", "icl", "plotting")
+
+    def __getattr__(name: str) -> object:
+        """Load a room that few scripts need when it is first asked for."""
+        if name in _LAZY:
+            from importlib import import_module
+
+            return import_module(f"kinatlas.{name}")
+        raise AttributeError(f"module 'kinatlas' has no attribute {name!r}")
+
 
 __all__ = [
     "Atlas",
@@ -31,6 +47,7 @@ __all__ = [
     "datasets",
     "errors",
     "evaluate",
+    "icl",
     "io",
     "kernel_names",
     "load_atlas",

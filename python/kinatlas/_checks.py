@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import operator
 from collections.abc import Iterable, Sequence
 
 from kinatlas.errors import ShapeError, SpaceError, UnknownNameError
@@ -11,6 +12,7 @@ __all__ = [
     "check_choice",
     "check_known",
     "check_known_all",
+    "check_n_threads",
     "check_names",
     "check_same_dim",
     "check_same_space",
@@ -131,6 +133,31 @@ def check_same_dim(first: int, second: int, first_label: str, second_label: str)
             f"{first_label} have dim {first}, {second_label} have dim {second}, "
             "expected equal widths"
         )
+
+
+def check_n_threads(n_threads: object) -> int | None:
+    """Return ``n_threads`` if it is None or a whole number of at least 1.
+
+    Examples
+    --------
+    >>> check_n_threads(2)
+    2
+    >>> check_n_threads(-1)
+    Traceback (most recent call last):
+    ValueError: n_threads=-1: expected a whole number of at least 1, or None for all allowed
+    """
+    if n_threads is None:
+        return None
+    try:
+        number = operator.index(n_threads)  # type: ignore[arg-type]
+    except TypeError:
+        number = 0
+    if isinstance(n_threads, bool) or not 1 <= number < 2**63:
+        raise ValueError(
+            f"n_threads={n_threads!r}: expected a whole number of at least 1, or None for all "
+            "allowed"
+        )
+    return number
 
 
 def check_space(space: object) -> str:

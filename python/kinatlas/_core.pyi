@@ -160,6 +160,9 @@ _KernelOptions: TypeAlias = tuple[str, str, str | None, int, float]
 # mean and median diagonal fraction, position share, number of pairs looked at.
 _Alignment: TypeAlias = tuple[float | None, float | None, float | None, int]
 
+# returns float64 [n_total_tokens * dim]
+def centred_tokens(tokens: _PackedTokens, center: str | _Floats) -> _Floats: ...
+
 # returns scores [n_targets * n_sources], (centred, reason, alignment) of center="auto", alignment.
 def compare_tokens(
     sources: _PackedTokens,

@@ -9,7 +9,6 @@ import csv
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 from typing import Any, Literal
 
 import numpy as np
@@ -99,6 +98,9 @@ def load_minilm_prompts(
     """
     check_choice(score, tuple(_SCORES), "score")
     check_choice(twin, ("exclude", "include"), "twin")
+    # Imported here, because it loads a dozen modules that `import kinatlas` does not need.
+    from importlib.resources import as_file, files
+
     folder = files("kinatlas") / "data" / "minilm_prompts"
     with as_file(folder) as path:
         provenance = json.loads((path / "provenance.json").read_text(encoding="utf-8"))

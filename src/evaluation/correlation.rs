@@ -6,7 +6,7 @@
 //! Shapes    scores [n], truth [n] -> one number
 //! Range     -1 ..= 1; chance 0 for both
 //! Promises  symmetric in scores and truth; unchanged by increasing maps of either
-//! Zero rows undefined if all scores or all truths are equal
+//! Zero rows 0 if all scores are equal, undefined if all truths are
 //! NaN       refused by the ranks
 //! Precision sums over halves of whole numbers, exact up to one square root and division
 //! Cost      n log n comparisons
@@ -94,15 +94,19 @@ fn sort_counting(values: &mut [f64], buffer: &mut [f64]) -> f64 {
 }
 
 fn outcome(product: f64, scores: f64, truth: f64) -> Outcome {
-    if scores == 0.0 {
-        return Err(Undefined::EqualScores);
-    }
     if truth == 0.0 {
         return Err(Undefined::EqualTruth);
     }
+    // A method that ties everything says nothing. Leaving its targets out would flatter it, so it
+    // gets what a random order gets. The root of a product, unlike a product of roots, is exact
+    // for equal sums.
+    let value = if scores == 0.0 {
+        0.0
+    } else {
+        (product / (scores * truth).sqrt()).clamp(-1.0, 1.0)
+    };
     Ok(Metric {
-        // The root of a product, unlike a product of roots, is exact for equal sums.
-        value: (product / (scores * truth).sqrt()).clamp(-1.0, 1.0),
+        value,
         chance: 0.0,
         best: 1.0,
     })

@@ -44,22 +44,19 @@ pub enum Undefined {
     BestNotPositive = 5,
     /// There are fewer candidates than k.
     FewerThanK = 6,
-    /// A correlation needs predicted scores that differ.
-    EqualScores = 7,
     /// A correlation needs measured scores that differ.
-    EqualTruth = 8,
+    EqualTruth = 7,
 }
 
 impl Undefined {
     /// All reasons, in the order of their codes from 1.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 7] = [
         Self::FewCandidates,
         Self::EqualGains,
         Self::NoPositiveGain,
         Self::NoBaseline,
         Self::BestNotPositive,
         Self::FewerThanK,
-        Self::EqualScores,
         Self::EqualTruth,
     ];
 
@@ -72,7 +69,6 @@ impl Undefined {
             Self::NoBaseline => "no baseline was measured",
             Self::BestNotPositive => "the best score is not positive",
             Self::FewerThanK => "fewer candidates than k",
-            Self::EqualScores => "all predicted scores are equal",
             Self::EqualTruth => "all measured scores are equal",
         }
     }

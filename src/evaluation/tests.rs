@@ -70,7 +70,10 @@ fn what_has_no_meaning_has_a_reason_and_no_number() {
     );
     assert_eq!(reason(Gain::Linear, 3, &low, &high, REGRET), FewerThanK);
     assert_eq!(reason(Gain::Linear, 3, &low, &high, TOP), FewerThanK);
-    assert_eq!(reason(Gain::Linear, 1, &[1.0, 1.0], &high, 4), EqualScores);
+    for correlation in [4, 5] {
+        let tied = all(Gain::Linear, 1, &[1.0, 1.0], &high)[correlation];
+        assert_eq!(tied.map(|metric| metric.value), Ok(0.0));
+    }
     assert_eq!(reason(Gain::Linear, 1, &low, &[5.0, 5.0], 5), EqualTruth);
     let single = all(Gain::Linear, 1, &[1.0], &[50.0]);
     assert!(single.iter().all(|outcome| *outcome == Err(FewCandidates)));

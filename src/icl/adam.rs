@@ -13,7 +13,7 @@ use super::sequences::dot;
 use super::setting::Setting;
 use super::simulate::Moments;
 use crate::error::Result;
-use crate::random::{fill_normal, stream};
+use crate::random::{bulk_stream, fill_normal};
 use crate::threads::Monitor;
 
 const FIRST_DECAY: f64 = 0.9;
@@ -164,7 +164,7 @@ impl Run {
             .map(|piece| {
                 let (task, number) = (piece / pieces_per_task, piece % pieces_per_task);
                 let count = SEQUENCES_PER_PIECE.min(per_task - number * SEQUENCES_PER_PIECE);
-                let mut generator = stream(self.seed, first_stream + piece as u64);
+                let mut generator = bulk_stream(self.seed, first_stream + piece as u64);
                 self.piece(task, count, per_task, &mut generator)
             })
             .collect();

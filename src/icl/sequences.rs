@@ -63,6 +63,7 @@ impl Sampler {
 #[derive(Debug, Clone)]
 pub struct Scratch {
     inputs: Vec<f64>,
+    labels: Vec<f64>,
     label_noise: Vec<f64>,
     pub(super) deviation: Vec<f64>,
     pub(super) vector: Vec<f64>,
@@ -77,6 +78,7 @@ impl Scratch {
         let (dim, n) = (sampler.dim, sampler.n_examples);
         Self {
             inputs: vec![0.0; n * dim],
+            labels: vec![0.0; n],
             label_noise: vec![0.0; n],
             deviation: vec![0.0; dim],
             vector: vec![0.0; dim],
@@ -106,13 +108,22 @@ pub fn drawn_loss(
             scratch.vector[row] = sampler.mean[row] + sign * dot(spread, &scratch.deviation);
             scratch.start[row] = scratch.vector[row] - sampler.shift[row];
         }
-        scratch.gradient.fill(0.0);
-        let noise = sign * sampler.noise;
-        for (input, &draw) in scratch.inputs.chunks_exact(dim).zip(&scratch.label_noise) {
-            let label = dot(input, &scratch.start) + noise * draw;
-            for (sum, &value) in scratch.gradient.iter_mut().zip(input) {
-                *sum += label * value;
+        // Inputs lie column after column, so that both passes run along the examples.
+        let (noise, n) = (sign * sampler.noise, sampler.n_examples);
+        for (label, draw) in scratch.labels.iter_mut().zip(&scratch.label_noise) {
+            *label = noise * draw;
+        }
+        for (column, start) in scratch.start.iter().enumerate() {
+            let inputs = &scratch.inputs[column * n..(column + 1) * n];
+            for (label, input) in scratch.labels.iter_mut().zip(inputs) {
+                *label += start * input;
             }
+        }
+        for (column, sum) in scratch.gradient.iter_mut().enumerate() {
+            *sum = dot(
+                &scratch.inputs[column * n..(column + 1) * n],
+                &scratch.labels,
+            );
         }
         for row in 0..dim {
             let step = dot(&sampler.gain[row * dim..(row + 1) * dim], &scratch.gradient);

@@ -10,7 +10,7 @@
 //!              and conditional: about `dim (dim + 5) / 2` numbers, whatever n is, and `2 dim^2`
 //!              and `2 dim^3` multiplications
 
-use rand_chacha::ChaCha8Rng;
+use rand::Rng;
 use rayon::prelude::*;
 
 use super::mixture::Mixture;
@@ -18,7 +18,7 @@ use super::predictor::Predictor;
 use super::sequences::{Sampler, Scratch, drawn_loss};
 use super::wishart::{conditional_loss, sufficient_loss};
 use crate::error::{Error, Result};
-use crate::random::stream;
+use crate::random::bulk_stream;
 use crate::threads::Monitor;
 
 const UNITS_PER_PIECE: usize = 1024;
@@ -137,7 +137,7 @@ pub fn simulate(
         .par_iter()
         .enumerate()
         .map(|(index, &(task, count))| {
-            let generator = stream(seed, index as u64);
+            let generator = bulk_stream(seed, index as u64);
             let moments = piece(&samplers[task], count, method, generator)?;
             monitor.tick(count * method.sequences_per_unit())?;
             Ok(moments)
@@ -161,7 +161,7 @@ fn piece(
     sampler: &Sampler,
     count: usize,
     method: Method,
-    mut generator: ChaCha8Rng,
+    mut generator: impl Rng,
 ) -> Result<Moments> {
     let mut scratch = Scratch::new(sampler);
     let losses = (0..count)

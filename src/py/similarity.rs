@@ -100,6 +100,24 @@ fn compare_tokens<'py>(
 }
 
 #[pyfunction]
+fn centred_tokens<'py>(
+    py: Python<'py>,
+    tokens: PackedTokens<'py>,
+    center: Center<'py>,
+) -> PyResult<Bound<'py, PyArray1<f64>>> {
+    let Origin::Fixed(centre) = origin(Some(center))? else {
+        return Err(
+            Error::UnknownName("center 'auto' only chooses, it has no origin".into()).into(),
+        );
+    };
+    let view = tokens.view()?;
+    let moved = detached(py, None, None, |_| {
+        similarity::centred(&view.widen(), &centre)
+    })?;
+    Ok(moved.to_pyarray(py))
+}
+
+#[pyfunction]
 #[pyo3(signature = (scores, own, range=None))]
 fn score_saturation(
     scores: PyReadonlyArray2<'_, f64>,
@@ -137,6 +155,7 @@ fn described<'py>(py: Python<'py>, about: &About) -> PyResult<Bound<'py, PyDict>
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(compare_tokens, module)?)?;
+    module.add_function(wrap_pyfunction!(centred_tokens, module)?)?;
     module.add_function(wrap_pyfunction!(score_saturation, module)?)?;
     module.add_function(wrap_pyfunction!(kernels, module)?)
 }

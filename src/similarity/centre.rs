@@ -115,6 +115,20 @@ impl Frame {
     }
 }
 
+/// All tokens moved into the frame that `centre` asks for, row after row.
+pub fn centred(tokens: &Tokens, centre: &Centre) -> Result<Vec<f64>> {
+    let frame = Frame::fit(centre, tokens)?;
+    frame.check(tokens)?;
+    let mut moved = tokens.buffer.clone();
+    for bounds in tokens.offsets.windows(2) {
+        let task = &mut moved[bounds[0] * tokens.dim..bounds[1] * tokens.dim];
+        for (position, row) in task.chunks_exact_mut(tokens.dim).enumerate() {
+            frame.subtract(position, row);
+        }
+    }
+    Ok(moved)
+}
+
 /// The mean over all tokens of all tasks.
 fn mean_token(sources: &Tokens) -> Vec<f64> {
     let sums: Vec<Vec<f64>> = (0..sources.n_tasks())

@@ -29,7 +29,7 @@ use crate::error::{Error, Result};
 use crate::threads::Monitor;
 
 pub use auto::{Decision, decide};
-pub use centre::{Centre, Frame};
+pub use centre::{Centre, Frame, centred};
 pub use compare::{Comparison, Origin, compare};
 pub use diagonal::{Alignment, alignment};
 pub use grid::{Direction, Sides};

@@ -16,6 +16,7 @@ from kinatlas.cli.options import (
     Direction,
     Folder,
     Kernel,
+    Kind,
     Neighbours,
     Normalize,
     NThreads,
@@ -62,8 +63,13 @@ def inspect(
     as_csv: AsCsv = False,
 ) -> None:
     """List what a folder holds: every file, what was read, what was skipped, and why."""
+    _progress(as_json, as_csv)
     report = ka.io.inspect_folder(folder, base=base, allow_pickle=allow_pickle)
-    _show(report, f"{folder}: {report.summary()}", as_json, as_csv)
+    if as_json or as_csv:
+        _show(report, "", as_json, as_csv)
+    else:
+        spaces = [f"{count} in space {space}" for space, count in report.spaces().items()]
+        print_table(report.overview(), f"{folder}: {report.summary()}", spaces)
 
 
 @app.command()
@@ -78,13 +84,14 @@ def similarity(
     tasks: Tasks = None,
     space: Space = None,
     base: Base = None,
+    kind: Kind = None,
     allow_pickle: Pickle = False,
     threads: NThreads = None,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
     """Compare all tasks of a folder; rows are targets, columns are sources."""
-    atlas = _atlas(folder, tasks, space, base, allow_pickle)
+    atlas = _atlas(folder, tasks, space, base, kind, allow_pickle)
     settings = _settings(kernel, direction, normalize, center, neighbours, temperature, threads)
     matrix = ka.similarity_matrix(atlas, progress=_progress(as_json, as_csv), **settings)
     _show(matrix, f"{kernel}: {len(matrix.targets)} targets", as_json, as_csv, _notes(matrix))
@@ -104,13 +111,14 @@ def rank(
     tasks: Tasks = None,
     space: Space = None,
     base: Base = None,
+    kind: Kind = None,
     allow_pickle: Pickle = False,
     threads: NThreads = None,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
     """Rank the sources for one target, best first."""
-    atlas = _atlas(folder, tasks, space, base, allow_pickle)
+    atlas = _atlas(folder, tasks, space, base, kind, allow_pickle)
     settings = _settings(kernel, direction, normalize, center, neighbours, temperature, threads)
     matrix = ka.similarity_matrix(atlas, progress=_progress(as_json, as_csv), **settings)
     ranking = ka.rank_sources(matrix, target, k=top)
@@ -136,6 +144,7 @@ def evaluate(
     tasks: Tasks = None,
     space: Space = None,
     base: Base = None,
+    kind: Kind = None,
     allow_pickle: Pickle = False,
     threads: NThreads = None,
     per_target: Annotated[bool, typer.Option("--per-target", help="One row a target.")] = False,
@@ -143,7 +152,7 @@ def evaluate(
     as_csv: AsCsv = False,
 ) -> None:
     """Score a kernel's rankings against measured transfer, each number beside its chance."""
-    atlas = _atlas(folder, tasks, space, base, allow_pickle)
+    atlas = _atlas(folder, tasks, space, base, kind, allow_pickle)
     settings = _settings(kernel, direction, normalize, center, neighbours, temperature, threads)
     matrix = ka.similarity_matrix(atlas, progress=_progress(as_json, as_csv), **settings)
     table = ka.TransferTable.from_csv(transfer, baseline=baseline, units=units)
@@ -169,9 +178,14 @@ def demo(
 
 
 def _atlas(
-    folder: Path, tasks: str | None, space: str | None, base: Path | None, allow_pickle: bool
+    folder: Path,
+    tasks: str | None,
+    space: str | None,
+    base: Path | None,
+    kind: Any,
+    allow_pickle: bool,
 ) -> Any:
-    atlas = ka.load_atlas(folder, space=space, base=base, allow_pickle=allow_pickle)
+    atlas = ka.load_atlas(folder, kind=kind, space=space, base=base, allow_pickle=allow_pickle)
     return atlas.select(tasks.split(",")) if tasks else atlas
 
 
@@ -206,6 +220,8 @@ def _initial_prompt(path: Path) -> Any:
 
 
 def _progress(as_json: bool, as_csv: bool) -> bool | None:
+    if as_json and as_csv:
+        raise typer.BadParameter("choose one of --json and --csv")
     return False if as_json or as_csv else None
 
 

@@ -152,7 +152,7 @@ def _ndcg_axes(results: Mapping[str, Mapping[int, Any]]) -> Any:
 def _data(study: PromptStudy) -> str:
     about = study.provenance
     return (
-        f"Soft prompts of {len(study.groups)} text tasks on a frozen {about['backbone']}, "
+        f"Soft prompts of {len(study.groups)} text tasks on {about['backbone']}, "
         f"{len(study.atlases)} seeds, made on {about['date']} by {about['script']}. A source's "
         "prompt is used unchanged on the target; scores are zero-shot accuracy in percent. "
         "Only numbers are bundled, no text."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,6 +15,7 @@ __all__ = [
     "Direction",
     "Folder",
     "Kernel",
+    "Kind",
     "NThreads",
     "Neighbours",
     "Normalize",
@@ -38,6 +39,10 @@ Tasks = Annotated[
     str | None, typer.Option(help="Only these tasks, separated by commas; default all.")
 ]
 Space = Annotated[str | None, typer.Option(help="Which space to read, if the folder has several.")]
+Kind = Annotated[
+    Literal["tokens", "low_rank"] | None,
+    typer.Option(help="tokens or low_rank, if the folder has both."),
+]
 Base = Annotated[
     Path | None, typer.Option(help="Base model file that bias and norm tuning start from.")
 ]

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 __all__ = ["print_csv", "print_json", "print_table"]
 
@@ -26,13 +27,14 @@ def print_table(
     Scores...
     """
     console = Console(soft_wrap=True)
-    table = Table(title=title, title_justify="left", title_style="bold")
+    # Text, because names may hold brackets, which rich would read as markup.
+    table = Table(title=Text(title), title_justify="left", title_style="bold")
     for name, values in columns.items():
         numeric = all(isinstance(value, (int, float)) or value is None for value in values)
-        table.add_column(name, justify="right" if numeric else "left")
+        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
     shown = [_cells(values) for values in columns.values()]
     for row in zip(*shown, strict=True):
-        table.add_row(*row)
+        table.add_row(*(Text(cell) for cell in row))
     console.print(table)
     for note in notes:
         console.print(note, markup=False, highlight=False)

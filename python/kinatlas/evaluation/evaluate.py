@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from kinatlas import _core
 from kinatlas._checks import check_choice, quoted
-from kinatlas.errors import FormatError, NonFiniteError, ShapeError, UnknownNameError
+from kinatlas.errors import DTypeError, FormatError, NonFiniteError, ShapeError, UnknownNameError
 from kinatlas.evaluation.result import Evaluation
 from kinatlas.evaluation.transfer import TransferTable
 from kinatlas.similarity import SimilarityMatrix
@@ -20,7 +20,7 @@ __all__ = ["Gain", "evaluate"]
 
 Gain = Literal["exp2_percent", "exp2_fraction", "linear", "rank", "clipped_gain"]
 
-_TIES = "averaged over random tie breaking, exactly"
+_TIES = "exact expectation over orders of ties; correlations tie-corrected"
 _SELF = "a task is never its own source"
 
 
@@ -37,7 +37,8 @@ def evaluate(
 
     For every target its sources, itself excluded, are ordered by score and compared with the
     runs that were measured; runs that were not are left out of the candidates and counted.
-    Metrics are exact expectations over random tie breaking; the chance level is the exact
+    Metrics are exact expectations over random tie breaking (correlations: tie-corrected, 0 where
+    all scores are equal); the chance level is the exact
     expectation of a random order; chance-corrected is (value - chance) / (best - chance).
 
     Parameters
@@ -84,6 +85,7 @@ def evaluate(
     >>> round(numbers["ndcg"], 6), round(numbers["ndcg_chance"], 6)
     (0.739667, 0.862945)
     """
+    _check_types(matrix, transfer)
     check_choice(gain, _core.gain_names(), "gain")
     check_choice(seeds, ("each", "mean"), "seeds")
     check_choice(nan_policy, ("raise", "omit"), "nan_policy")
@@ -138,6 +140,19 @@ def evaluate(
             "n_scores_missing": int((_others(matrix)[:, :, np.newaxis] & ~scored).sum()),
         },
     )
+
+
+def _check_types(matrix: object, transfer: object) -> None:
+    if not isinstance(matrix, SimilarityMatrix | Mapping):
+        raise DTypeError(
+            f"matrix: got {type(matrix).__name__}, expected a SimilarityMatrix (from "
+            "similarity_matrix), or a mapping of seed to SimilarityMatrix"
+        )
+    if not isinstance(transfer, TransferTable):
+        raise DTypeError(
+            f"transfer: got {type(transfer).__name__}, expected a TransferTable; read one with "
+            "TransferTable.from_csv"
+        )
 
 
 @dataclass(frozen=True)
@@ -246,4 +261,6 @@ def _checked_k(k: Any) -> list[int]:
     for cut in cuts:
         if isinstance(cut, bool) or not isinstance(cut, int | np.integer) or cut < 1:
             raise ShapeError(f"k is {k!r}, expected whole numbers of at least 1")
+    if not cuts:
+        raise ShapeError("k is empty, expected at least one cut-off")
     return sorted({int(cut) for cut in cuts})

@@ -44,7 +44,7 @@ def frozen(array: Floats) -> Floats:
     >>> frozen(np.ones(2)).flags.writeable
     False
     """
-    copy = array.copy()
+    copy: npt.NDArray[np.float64] = array.copy()
     copy.flags.writeable = False
     return copy
 

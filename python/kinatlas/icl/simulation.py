@@ -83,7 +83,8 @@ def simulate(
     variance. ``sequences`` draws everything; ``antithetic`` uses every context twice, with
     opposite task deviation and label noise; ``sufficient`` draws only the Gram matrix of the
     inputs and the noise it carries, which leaves the distribution of the loss as it is;
-    ``conditional`` draws the Gram matrix and integrates task vector and noise out. docs/icl.md has their measured efficiency.
+    ``conditional`` draws the Gram matrix and integrates task vector and noise out. docs/icl.md has
+    their measured efficiency.
 
     Parameters
     ----------

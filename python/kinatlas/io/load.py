@@ -137,7 +137,7 @@ def load_atlas(
     if kind is not None:
         check_choice(kind, ("tokens", "low_rank"), "kind")
     check_choice(errors, ("raise", "skip"), "errors")
-    root = Path(path)
+    root = _root(path)
     outcomes = _read_all(root, Options(_base_files(base), allow_pickle), errors)
     parts = [part for outcome in outcomes for part in outcome.parts]
     if not parts:
@@ -170,9 +170,15 @@ def inspect_folder(
     ...     [entry.task for entry in ka.io.inspect_folder(folder).read]
     ['mnli']
     """
-    root = Path(path)
+    root = _root(path)
     outcomes = _read_all(root, Options(_base_files(base), allow_pickle), "skip")
     return _report(root, outcomes, {id(part) for outcome in outcomes for part in outcome.parts})
+
+
+def _root(path: str | os.PathLike[str]) -> Path:
+    if not os.fspath(path):
+        raise FileNotFoundError("path is empty, expected a folder or a file ('.' is this folder)")
+    return Path(path)
 
 
 def _read_all(root: Path, options: Options, errors: str) -> list[_Outcome]:

@@ -81,6 +81,38 @@ class LoadReport(Tabular):
         counts = Counter(entry.reason or "" for entry in self.skipped)
         return dict(counts.most_common())
 
+    def spaces(self) -> dict[str, int]:
+        """Return how many tasks were read of each space, most frequent first.
+
+        Examples
+        --------
+        >>> LoadReport("adapters", ()).spaces()
+        {}
+        """
+        return dict(Counter(str(entry.space) for entry in self.read).most_common())
+
+    def overview(self) -> dict[str, list[str]]:
+        """Return three narrow columns for a terminal: file, what became of it, and why.
+
+        Examples
+        --------
+        >>> entry = LoadEntry("rte.npy", "npy", "read", "rte", n_tokens=5, dim=8, dtype="float32")
+        >>> LoadReport("adapters", (entry,)).overview()
+        {'file': ['rte.npy'], 'result': ['5 x 8 float32'], 'note': ['']}
+        """
+        return {
+            "file": [entry.file for entry in self.entries],
+            "result": [
+                entry.status
+                if entry.status == "skipped"
+                else "low rank"
+                if entry.n_tokens is None
+                else f"{entry.n_tokens} x {entry.dim} {entry.dtype}"
+                for entry in self.entries
+            ],
+            "note": [entry.reason or "; ".join(entry.notes) for entry in self.entries],
+        }
+
     def _columns(self) -> dict[str, list[Any]]:
         entries = self.entries
         return {

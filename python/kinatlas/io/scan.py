@@ -89,8 +89,19 @@ def _scan_folder(folder: Path, root: Path, above: frozenset[Path]) -> Iterator[S
     real = folder.resolve()
     if real in above:  # a link back to a folder above would never end
         return
-    entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    try:
+        entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        if folder == root:
+            raise
+        file = _relative(folder, root)
+        yield Source("other", folder, file, file, None, f"cannot be listed: {error.strerror}")
+        return
     files = [path for path in entries if path.is_file()]
+    for path in entries:
+        if not (path.is_file() or path.is_dir()):
+            file = _relative(path, root)
+            yield Source("other", path, file, file, None, "a broken link, or no regular file")
     yield from _scan_files(files, folder, root)
     for path in entries:
         if path.is_dir():
@@ -129,9 +140,12 @@ def _kind_of(path: Path) -> tuple[str, str | None]:
         return suffix[1:], None
     if suffix in PICKLES:
         return "pickle", None
-    with path.open("rb") as file:
-        if file.read(len(NUMPY_MAGIC)) == NUMPY_MAGIC:
-            return "npy", None
+    try:
+        with path.open("rb") as file:
+            if file.read(len(NUMPY_MAGIC)) == NUMPY_MAGIC:
+                return "npy", None
+    except OSError as error:
+        return "other", f"cannot be opened: {error.strerror}"
     return "other", "not a format that holds task embeddings"
 
 

@@ -16,6 +16,7 @@ from kinatlas.errors import FormatError
 __all__ = ["Report"]
 
 _STYLE = (
+    "p{white-space:pre-line}"
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;"
     "color:#1b1b1b;background:#fff}h1,h2{line-height:1.2}table{border-collapse:collapse;"
     "margin:1rem 0;font-size:.9rem}th,td{padding:.25rem .7rem;border-bottom:1px solid #ddd}"

@@ -10,7 +10,13 @@ import numpy.typing as npt
 
 from kinatlas import _core
 from kinatlas._checks import check_choice, quoted
-from kinatlas.errors import DegenerateRankingWarning, FormatError, NonFiniteError, ShapeError
+from kinatlas.errors import (
+    DegenerateRankingWarning,
+    DTypeError,
+    FormatError,
+    NonFiniteError,
+    ShapeError,
+)
 from kinatlas.selection.ranking import NO_TRANSFER, Effect, RankedSource, Ranking
 from kinatlas.similarity import SimilarityMatrix
 
@@ -81,6 +87,11 @@ def rank_sources(
     no transfer   0.0000  1.0000       1  none
     sst2         -1.0000  2.0000       1  harm
     """
+    if not isinstance(matrix, SimilarityMatrix):
+        raise DTypeError(
+            f"matrix: got {type(matrix).__name__}, expected a SimilarityMatrix; make one with "
+            "similarity_matrix, or with TransferTable.to_matrix"
+        )
     row = matrix.row(target)
     others = [at for at, name in enumerate(matrix.sources) if name != target]
     kept, omitted = _with_score(matrix, target, row, others, nan_policy)

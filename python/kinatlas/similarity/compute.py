@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kinatlas import _core
-from kinatlas._checks import check_same_dim, check_same_space
+from kinatlas._checks import check_n_threads, check_same_dim, check_same_space
 from kinatlas.errors import DTypeError, ShapeError
 from kinatlas.similarity.diagnostics import described, warn_if_degenerate
 from kinatlas.similarity.low_rank import compare_updates
@@ -49,8 +49,7 @@ def token_similarity(
         raw tokens.
     center
         What is subtracted from both sides before tokens are normalised: None, an initial prompt
-        [n_tokens, dim] or one token [dim], or a word as in `similarity_matrix`, for which the
-        source is then an atlas of one task.
+        [n_tokens, dim], one token [dim], or ``"features"``, the mean token of the source.
     k, temperature
         Parameters of ``topk_mean`` (default 5) and ``soft_max`` (default 0.1).
 
@@ -61,7 +60,8 @@ def token_similarity(
     UnknownNameError
         For an unknown kernel, direction, normalize or center.
     ValueError
-        For a parameter out of range, or one the kernel does not have.
+        For a parameter out of range, one the kernel does not have, or a centre that needs an
+        atlas.
 
     Examples
     --------
@@ -78,6 +78,11 @@ def token_similarity(
             for role, update in (("source", source), ("target", target))
         )
         return float(compare_updates(ours, theirs, kernel, 1, None).values[0, 0])
+    if isinstance(center, str) and center in ("positions", "auto"):
+        raise ValueError(
+            f"center={center!r} needs an atlas to take a mean of; give the initial prompt itself, "
+            "or compare a whole atlas with similarity_matrix"
+        )
     options = Options.checked(kernel, direction, normalize, center, k, temperature)
     left, right = (
         Atlas.from_tasks([task if isinstance(task, Task) else Task(role, task)])
@@ -155,6 +160,7 @@ def similarity_matrix(
     mnli  1.0000  1.0000
     rte   0.5000  1.0000
     """
+    n_threads = check_n_threads(n_threads)
     if isinstance(sources, LowRankAtlas):
         _refuse_token_options(center, k, temperature)
         return compare_updates(sources, _updates(targets), kernel, n_threads, progress)

@@ -105,8 +105,9 @@ class SimilarityMatrix(Tabular):
                 f"score of source '{self.sources[column]}' for target '{self.targets[row]}' is "
                 f"{values[row, column]}, expected a finite number, or NaN where it is missing"
             )
-        values.flags.writeable = False
-        return values
+        # Over bytes, because an array that owns its numbers can be made writeable again.
+        frozen = np.frombuffer(values.tobytes(), dtype=np.float64)
+        return frozen.reshape(expected)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # NumPy forgets the read-only flag in a pickle; building anew restores it.

@@ -23,6 +23,7 @@ DIRECTIONS = ("source_to_target", "target_to_source", "symmetric")
 CENTERS = ("features", "positions", "auto")
 
 _DEFAULT_K = 5
+_MOST_K = 2**31 - 1
 _DEFAULT_TEMPERATURE = 0.1
 
 
@@ -130,13 +131,16 @@ def _checked_k(k: Any) -> int:
         number = operator.index(k)
     except TypeError:
         raise ValueError(f"k={k!r}: expected a whole number of at least 1") from None
-    if isinstance(k, bool) or number < 1:
-        raise ValueError(f"k={k!r}: expected a whole number of at least 1")
+    if isinstance(k, bool) or not 1 <= number <= _MOST_K:
+        raise ValueError(f"k={k!r}: expected a whole number from 1 to {_MOST_K}")
     return number
 
 
 def _checked_temperature(temperature: Any) -> float:
-    number = float(temperature)
+    try:
+        number = float(temperature)
+    except (TypeError, ValueError):
+        raise ValueError(f"temperature={temperature!r}: expected a number above 0") from None
     if math.isnan(number) or number <= 0:
         raise ValueError(f"temperature={temperature!r}: expected a number above 0")
     return number

@@ -39,6 +39,12 @@ def pack(names: tuple[str, ...], stored: list[Stored]) -> tuple[Packed, str]:
     """
     if not names:
         raise ShapeError("an atlas needs at least one task, got none")
+    for name, (array, _) in zip(names, stored, strict=True):
+        if array.shape[0] == 0 or array.shape[1] == 0:
+            raise ShapeError(
+                f"task {name!r}: tokens have shape {array.shape}, expected at least one token and "
+                "one dimension"
+            )
     dim = stored[0][0].shape[1]
     for name, (array, _) in zip(names, stored, strict=True):
         check_same_dim(dim, array.shape[1], f"tokens of {names[0]!r}", f"tokens of {name!r}")

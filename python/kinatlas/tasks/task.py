@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,3 +132,7 @@ class Task:
             f"Task {self.name!r}: {self.n_tokens} tokens of dim {self.dim}, {self.dtype}, "
             f"space {self.space!r}"
         )
+
+    def _repr_html_(self) -> str:
+        origin = self.provenance.describe()
+        return f"<p>{html.escape(repr(self))}{f', {html.escape(origin)}' if origin else ''}</p>"
