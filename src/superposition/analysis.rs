@@ -2,11 +2,12 @@
 
 use rayon::prelude::*;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::superposition::across;
 use crate::superposition::blocks::{Block, plan};
-use crate::superposition::columns::{self, Layout, Prompt};
-use crate::superposition::condition::{self, Fixed, n_statistics, share_place};
+use crate::superposition::columns::{self, Prompt};
+use crate::superposition::condition::{self, n_statistics, share_place};
+use crate::superposition::means::Means;
 use crate::superposition::prompt::{CoverageRule, Metrics, measure};
 use crate::superposition::quantile::interval;
 use crate::superposition::records::Records;
@@ -63,11 +64,10 @@ pub fn analyse(
     monitor: &Monitor,
 ) -> Result<Analysis> {
     records.check()?;
-    let means = Means::new(records, keep, settings.rule)?;
+    let means = Means::new(records, keep)?;
     let plan = plan(records, keep);
     let layout = means.layout;
     let cells = |block: &Block| fill(records, &means, settings.rule, block);
-    let all = whole(&plan.blocks, &means, cells);
     let lambdas: Vec<Vec<f64>> = (0..records.n_tasks)
         .map(|task| means.lambdas(task))
         .collect();
@@ -94,10 +94,8 @@ pub fn analyse(
         let per_task: Vec<f64> = per_task.collect();
         (rows, per_task)
     };
-    let (conditions, across) = evaluate(&all);
-    let width = means.n_conditions * layout.len();
     let n_replicates = settings.n_replicates;
-    let sums = resampled(
+    let (whole, sums) = resampled(
         &plan,
         means.n_conditions,
         layout.len(),
@@ -106,6 +104,8 @@ pub fn analyse(
         cells,
         monitor,
     )?;
+    let (conditions, across) = evaluate(&whole);
+    let width = whole.len();
     let replicates: Vec<(Vec<f64>, Vec<f64>)> =
         sums.par_chunks_exact(width).map(evaluate).collect();
     let confidence = settings.confidence;
@@ -115,23 +115,6 @@ pub fn analyse(
         mixture: means.mixture,
         n_clusters: plan.n_clusters,
     })
-}
-
-fn whole(blocks: &[Block], means: &Means, cells: impl Fn(&Block) -> Cells + Sync) -> Vec<f64> {
-    let n_columns = means.layout.len();
-    let mut sums = vec![0.0; means.n_conditions * n_columns];
-    for wave in blocks.chunks(rayon::current_num_threads().max(1)) {
-        let filled: Vec<Cells> = wave.par_iter().map(&cells).collect();
-        for cells in filled {
-            for (key, row) in cells.keys.iter().zip(cells.sums.chunks_exact(n_columns)) {
-                let into = &mut sums[key.0 as usize * n_columns..][..n_columns];
-                into.iter_mut()
-                    .zip(row)
-                    .for_each(|(sum, value)| *sum += value);
-            }
-        }
-    }
-    sums
 }
 
 fn with_intervals<'a>(
@@ -187,94 +170,4 @@ fn fill(records: &Records<'_>, means: &Means, rule: CoverageRule, block: &Block)
         columns::add(layout, seen, &metrics, &mut cells.sums[start..]);
     }
     cells
-}
-
-/// First pass: means of every condition, which the columns are centred at.
-struct Means {
-    layout: Layout,
-    n_conditions: usize,
-    centres: Vec<f64>,
-    mixture: Vec<f64>,
-}
-
-impl Means {
-    fn new(records: &Records<'_>, keep: &[bool], rule: CoverageRule) -> Result<Self> {
-        let n_tasks = records.n_tasks;
-        let n_conditions = 1 + records.condition.iter().copied().max().unwrap_or(0) as usize;
-        let mut counts = vec![(0.0, 0.0); n_conditions];
-        let mut centres = vec![0.0; n_conditions * 2 * n_tasks];
-        let mut mixture = vec![0.0; n_conditions * n_tasks];
-        let mut first: Vec<Option<&[f64]>> = vec![None; n_conditions];
-        let mut has_mixture = false;
-        let mut metrics = Metrics::default();
-        for prompt in (0..records.n_prompts()).filter(|&prompt| keep[prompt]) {
-            let place = records.condition[prompt] as usize;
-            let (log_p, shares) = records.row(prompt);
-            measure(log_p, shares, rule, &mut metrics);
-            let answered = metrics.numbers[4] < f64::INFINITY;
-            counts[place].0 += 1.0;
-            counts[place].1 += f64::from(u8::from(answered));
-            let row = &mut centres[place * 2 * n_tasks..(place + 1) * 2 * n_tasks];
-            for task in 0..n_tasks {
-                row[task] += metrics.probabilities[task];
-                row[n_tasks + task] += if answered { metrics.shares[task] } else { 0.0 };
-                mixture[place * n_tasks + task] += shares[task];
-            }
-            has_mixture |= *first[place].get_or_insert(shares) != shares;
-        }
-        for (place, &(count, answered)) in counts.iter().enumerate() {
-            if count == 0.0 {
-                return Err(Error::Shape(format!(
-                    "condition {place}: no prompt is left after collisions were excluded; \
-                     draw collision-free queries, or keep them with collisions='keep'"
-                )));
-            }
-            let row = &mut centres[place * 2 * n_tasks..(place + 1) * 2 * n_tasks];
-            row[..n_tasks].iter_mut().for_each(|sum| *sum /= count);
-            row[n_tasks..]
-                .iter_mut()
-                .for_each(|sum| *sum /= f64::max(answered, 1.0));
-            mixture[place * n_tasks..][..n_tasks]
-                .iter_mut()
-                .for_each(|sum| *sum /= count);
-            if let (false, Some(shares)) = (has_mixture, first[place]) {
-                // A mean of equal shares may differ from them in the last bit.
-                mixture[place * n_tasks..][..n_tasks].copy_from_slice(shares);
-            }
-        }
-        let layout = Layout {
-            n_tasks,
-            has_order: records.last.is_some(),
-            has_mixture,
-        };
-        Ok(Self {
-            layout,
-            n_conditions,
-            centres,
-            mixture,
-        })
-    }
-
-    fn centres(&self, condition: usize) -> &[f64] {
-        let width = 2 * self.layout.n_tasks;
-        &self.centres[condition * width..(condition + 1) * width]
-    }
-
-    fn lambdas(&self, task: usize) -> Vec<f64> {
-        self.mixture
-            .chunks_exact(self.layout.n_tasks)
-            .map(|row| row[task])
-            .collect()
-    }
-
-    fn fixed(&self, condition: usize, rule: CoverageRule, has_beam: bool) -> Fixed<'_> {
-        let n_tasks = self.layout.n_tasks;
-        Fixed {
-            layout: self.layout,
-            centres: self.centres(condition),
-            mixture: &self.mixture[condition * n_tasks..(condition + 1) * n_tasks],
-            rule,
-            has_beam,
-        }
-    }
 }

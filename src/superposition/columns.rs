@@ -108,7 +108,7 @@ pub struct Prompt<'a> {
 /// Adds the columns of one prompt to `sums`.
 pub fn add(layout: Layout, prompt: Prompt<'_>, metrics: &Metrics, sums: &mut [f64]) {
     let numbers = &metrics.numbers;
-    let answered = numbers[4] < f64::INFINITY;
+    let answered = metrics.is_answered();
     let missing = numbers[2] == f64::INFINITY;
     sums[COUNT] += 1.0;
     sums[MASS] += numbers[0];

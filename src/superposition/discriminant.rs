@@ -14,6 +14,7 @@ use faer::{Mat, MatRef};
 
 use crate::error::{Error, Result};
 use crate::superposition::metric::Whitening;
+use crate::superposition::registers::settle;
 use crate::superposition::rows::Rows;
 
 /// A fitted plane.
@@ -68,6 +69,7 @@ pub fn fit(pure: &[Rows<'_>]) -> Result<Discriminant> {
     }
     let placed = white * &axes;
     whitening.unapply(&mut axes);
+    settle();
     Ok(Discriminant {
         centre,
         projection: (0..dim * n_axes)

@@ -5,8 +5,9 @@
 //! Promises     relabelling the tasks changes nothing; terms with pi_k = 0 contribute 0
 //! Zero rows    S = 0: KL and leak are inf, everything of the shape Pt is NaN
 //! NaN          refused before; NaN out means "not defined for this prompt"
-//! Precision    f64; shares through log-sum-exp, so answers of e^-700 keep their ratio
-//! Cost         n_tasks exponentials and 4 n_tasks logarithms
+//! Precision    f64; shares through log-sum-exp, so answers of e^-900 keep their ratio; divergences
+//!              below 4e-15 are rounding and become 0
+//! Cost         n_tasks exponentials and n_tasks logarithms
 //!
 //! Source: arXiv 2410.05603, the authors' evaluation (KL of the product probabilities).
 
@@ -38,7 +39,7 @@ pub struct CoverageRule {
     pub absent_tasks: bool,
 }
 
-/// The numbers of one prompt.
+/// The numbers of one prompt, and what the next prompt can use again.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     /// In the order of `NAMES`.
@@ -47,43 +48,73 @@ pub struct Metrics {
     pub probabilities: Vec<f64>,
     /// Pt_k = P_k / S; NaN when S = 0.
     pub shares: Vec<f64>,
+    /// S.
+    pub mass: f64,
+    log_mass: f64,
+    // Neighbouring prompts mostly share their mixture, and its entropy costs as much as the rest.
+    mixture: Vec<f64>,
+    mixture_entropy: f64,
+}
+
+impl Metrics {
+    /// Fills in probabilities, shares and their mass, which is all that means need.
+    pub fn normalise(&mut self, log_p: &[f64]) {
+        let top = log_p.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let answered = top > f64::NEG_INFINITY;
+        self.shares.clear();
+        self.shares.extend(
+            log_p
+                .iter()
+                .map(|l| if answered { (l - top).exp() } else { 0.0 }),
+        );
+        let total: f64 = self.shares.iter().sum();
+        let scale = top.exp();
+        self.probabilities.clear();
+        self.probabilities
+            .extend(self.shares.iter().map(|part| part * scale));
+        self.shares.iter_mut().for_each(|part| *part /= total);
+        self.mass = total * scale;
+        self.log_mass = if answered { top + total.ln() } else { top };
+    }
+
+    /// Whether any task's answer was possible.
+    pub fn is_answered(&self) -> bool {
+        self.log_mass > f64::NEG_INFINITY
+    }
+
+    fn set_mixture(&mut self, mixture: &[f64]) {
+        if self.mixture != mixture {
+            self.mixture_entropy = entropy(mixture);
+            self.mixture.clear();
+            self.mixture.extend_from_slice(mixture);
+        }
+    }
 }
 
 /// Rewrites `metrics` with the numbers of one prompt.
 pub fn measure(log_p: &[f64], mixture: &[f64], rule: CoverageRule, metrics: &mut Metrics) {
-    let log_mass = log_sum(log_p);
-    let answered = log_mass > f64::NEG_INFINITY;
-    metrics.probabilities.clear();
-    metrics.probabilities.extend(log_p.iter().map(|l| l.exp()));
-    metrics.shares.clear();
-    let share = |l: &f64| {
-        if answered {
-            (l - log_mass).exp()
-        } else {
-            f64::NAN
-        }
-    };
-    metrics.shares.extend(log_p.iter().map(share));
+    metrics.normalise(log_p);
+    metrics.set_mixture(mixture);
+    let (log_mass, mixture_entropy) = (metrics.log_mass, metrics.mixture_entropy);
+    let answered = metrics.is_answered();
     let shares = &metrics.shares;
     let pairs = || shares.iter().copied().zip(mixture.iter().copied());
-    let kl_shape = if answered {
-        divergence(mixture, log_p) + log_mass
-    } else {
-        f64::NAN
-    };
-    let jensen_shannon = pairs().map(|(t, p)| jensen_shannon_term(t, p)).sum::<f64>();
-    let entropy = self::entropy(shares);
-    let mixture_entropy = self::entropy(mixture);
-    let mass = metrics.probabilities.iter().sum::<f64>();
+    let kl = -mixture_entropy - expected(mixture, log_p);
+    let kl_shape = if answered { kl + log_mass } else { f64::NAN };
+    // ln Pt_k = l_k - ln S needs no further logarithm.
+    let entropy = (log_mass - expected(shares, log_p)).max(0.0);
+    let entropy = if answered { entropy } else { f64::NAN };
+    let middle = pairs().map(|(t, p)| plogp(0.5 * (t + p))).sum::<f64>();
+    let jensen_shannon = -middle - 0.5 * (entropy + mixture_entropy);
     metrics.numbers = [
-        mass,
-        1.0 - mass,
-        divergence(mixture, log_p),
-        // The subtraction may round below an exact zero.
-        if kl_shape < 0.0 { 0.0 } else { kl_shape },
-        -log_mass,
+        metrics.mass,
+        1.0 - metrics.mass,
+        // Both may round below an exact zero; a NaN passes these comparisons unchanged.
+        if kl.abs() < ROUNDING { 0.0 } else { kl },
+        if kl_shape < ROUNDING { 0.0 } else { kl_shape },
+        if log_mass == 0.0 { 0.0 } else { -log_mass },
         0.5 * pairs().map(|(t, p)| (t - p).abs()).sum::<f64>(),
-        if jensen_shannon < 0.0 {
+        if jensen_shannon < ROUNDING {
             0.0
         } else {
             jensen_shannon
@@ -98,6 +129,23 @@ pub fn measure(log_p: &[f64], mixture: &[f64], rule: CoverageRule, metrics: &mut
         entropy.exp(),
         coverage(shares, mixture, rule),
     ];
+}
+
+// Divergences are differences of terms of order one, each with an error of a few 1e-16.
+const ROUNDING: f64 = 4e-15;
+
+/// sum share_k l_k, where a share of zero adds nothing.
+fn expected(shares: &[f64], log_p: &[f64]) -> f64 {
+    let terms = shares.iter().zip(log_p).filter(|(share, _)| **share > 0.0);
+    terms.map(|(share, log_p)| share * log_p).sum()
+}
+
+fn plogp(share: f64) -> f64 {
+    if share == 0.0 {
+        0.0
+    } else {
+        share * share.ln()
+    }
 }
 
 /// Metrics of every prompt: numbers `[n_prompts, 12]` and shares `[n_prompts, n_tasks]`.
@@ -128,18 +176,7 @@ pub fn divergence(mixture: &[f64], log_p: &[f64]) -> f64 {
 
 /// Entropy in nats; NaN in, NaN out.
 pub fn entropy(shares: &[f64]) -> f64 {
-    let positive = |share: f64| {
-        if share == 0.0 {
-            0.0
-        } else {
-            -share * share.ln()
-        }
-    };
-    shares
-        .iter()
-        .map(|&share| positive(share))
-        .sum::<f64>()
-        .abs()
+    shares.iter().map(|&share| plogp(share)).sum::<f64>().abs()
 }
 
 /// Share of tasks that got at least `threshold` of what the mixture gives them.
@@ -152,27 +189,6 @@ pub fn coverage(shares: &[f64], mixture: &[f64], rule: CoverageRule) -> f64 {
     let covered = shares.iter().zip(mixture);
     let covered = covered.filter(|(t, p)| counted(**p) && **t >= rule.threshold * **p);
     covered.count() as f64 / n_counted as f64
-}
-
-/// ln sum exp; -inf for an empty or all -inf row.
-pub fn log_sum(logs: &[f64]) -> f64 {
-    let top = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    if top == f64::NEG_INFINITY {
-        return top;
-    }
-    top + logs.iter().map(|l| (l - top).exp()).sum::<f64>().ln()
-}
-
-fn jensen_shannon_term(first: f64, second: f64) -> f64 {
-    let middle = 0.5 * (first + second);
-    let half = |value: f64| {
-        if value == 0.0 {
-            0.0
-        } else {
-            0.5 * value * (value / middle).ln()
-        }
-    };
-    half(first) + half(second)
 }
 
 #[cfg(test)]
