@@ -15,7 +15,8 @@ BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8A8A8A"
 def new_axes(ax: Any, width: float, height: float) -> Any:
     """Return ``ax``, or Axes on a new figure of that size in inches, kept out of pyplot.
 
-    A figure outside pyplot never opens a window, never leaks, and shows itself in a notebook.
+    A figure outside pyplot never opens a window and never leaks. A notebook shows it as the last
+    value of a cell once ``%matplotlib inline`` has run.
 
     Examples
     --------
