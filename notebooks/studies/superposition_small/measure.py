@@ -275,7 +275,9 @@ def write_states(path, found, choice):
         f"mixture {count:02d}/12": states
         for count, states in zip(MIXED, found["mixed_states"], strict=True)
     }
-    np.savez_compressed(path, **{name: vectors(states) for name, states in sets.items()})
+    arrays = {name: vectors(states) for name, states in sets.items()}
+    arrays |= {name: found[name].astype(np.float16) for name in ("patched", "bare")}
+    np.savez_compressed(path, **arrays)
 
 
 if __name__ == "__main__":

@@ -77,12 +77,21 @@ def load_study(name: str, *, seed: int = 0) -> SuperpositionRecord:
 def load_study_states(name: str) -> dict[str, npt.NDArray[np.float64]]:
     """Return hidden states of a study by set name, each [n_prompts, dim] (first seed).
 
-    ``pure first``, ``pure second``, ... are single-task prompts, ``mixture 1/6`` ... mixed ones.
+    ``pure first``, ``pure second``, ... are single-task prompts, ``mixture 02/12`` ... mixed ones.
+    ``patched`` [n_layers, n_sets, n_prompts] and ``bare`` [n_prompts] are the answer's probability
+    with the task vector patched in and without, as `best_layer` takes them; the sets of tokens are
+    ``separator``, ``letters`` and ``query``.
+
+    Raises
+    ------
+    UnknownNameError
+        For a study without bundled states.
 
     Examples
     --------
-    >>> load_study_states("small_mixture")["pure first"].ndim
-    2
+    >>> states = load_study_states("small_mixture")
+    >>> states["pure first"].ndim, states["patched"].shape[:2]
+    (2, (3, 3))
     """
     data = _arrays(f"{name}_states.npz")
     return {key: values.astype(np.float64) for key, values in data.items()}
@@ -90,6 +99,16 @@ def load_study_states(name: str) -> dict[str, npt.NDArray[np.float64]]:
 
 def load_study_table(name: str) -> dict[str, list[Any]]:
     """Return a bundled table as columns; numbers are floats.
+
+    Parameters
+    ----------
+    name
+        ``small_bands``, ``small_hidden``, ``small_sweep`` or ``smollm2_single``.
+
+    Raises
+    ------
+    UnknownNameError
+        For other names.
 
     Examples
     --------
