@@ -17,10 +17,10 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::linalg::clear_registers;
 use crate::random::stream;
 use crate::superposition::draws::below;
 use crate::superposition::quantile::interval;
-use crate::superposition::registers::settle;
 use crate::superposition::rows::{Rows, add, difference, dot, sine};
 use crate::superposition::simplex::{affine, simplex};
 use crate::threads::Monitor;
@@ -129,7 +129,7 @@ fn identifiable(centroids: &[Vec<f64>]) -> Result<(f64, f64)> {
         .map_err(|_| {
             Error::NonFinite("task vectors: no singular values; check the states".into())
         })?;
-    settle();
+    clear_registers();
     let largest = singular.iter().copied().fold(0.0, f64::max);
     let smallest = singular.iter().copied().fold(f64::INFINITY, f64::min);
     if n_rows > last.len() || smallest <= SMALLEST_SINGULAR_RATIO * largest {

@@ -13,8 +13,8 @@
 use faer::{Mat, MatRef};
 
 use crate::error::{Error, Result};
+use crate::linalg::clear_registers;
 use crate::superposition::metric::Whitening;
-use crate::superposition::registers::settle;
 use crate::superposition::rows::Rows;
 
 /// A fitted plane.
@@ -69,7 +69,7 @@ pub fn fit(pure: &[Rows<'_>]) -> Result<Discriminant> {
     }
     let placed = white * &axes;
     whitening.unapply(&mut axes);
-    settle();
+    clear_registers();
     Ok(Discriminant {
         centre,
         projection: (0..dim * n_axes)

@@ -12,32 +12,35 @@ use crate::superposition::blocks::{BLOCK, BLOCK_BITS, Block, Plan};
 /// block b. A block draws about 350 words, so lots never touch.
 const LOT_BITS: u32 = 24;
 
-/// How many draws of every replicate fall into every block `[n_blocks][n_replicates]`.
+/// How many draws of every replicate fall into every block `[n_replicates][n_blocks]`.
 pub fn draws_of_blocks(plan: &Plan, n_replicates: usize, seed: u64) -> Result<Vec<Vec<u64>>> {
-    let mut draws = vec![vec![0_u64; n_replicates]; plan.blocks.len()];
-    for replicate in 0..n_replicates {
-        let mut rng = stream(seed, replicate as u64);
-        let mut last_stratum = usize::MAX;
-        let (mut left, mut clusters_left) = (0_u64, 0_u64);
-        for (number, block) in plan.blocks.iter().enumerate() {
-            if block.stratum != last_stratum {
-                last_stratum = block.stratum;
-                left = plan.n_clusters[last_stratum] as u64;
-                clusters_left = left;
-            }
-            let size = block.n_clusters as u64;
-            let drawn = if size == clusters_left {
-                left
-            } else {
-                let part = size as f64 / clusters_left as f64;
-                let chain = Binomial::new(left, part)
-                    .map_err(|error| Error::Value(format!("resampling draws: {error}")))?;
-                chain.sample(&mut rng)
-            };
-            draws[number][replicate] = drawn;
-            left -= drawn;
-            clusters_left -= size;
+    (0..n_replicates)
+        .map(|replicate| draws_of_replicate(plan, &mut stream(seed, replicate as u64)))
+        .collect()
+}
+
+fn draws_of_replicate(plan: &Plan, rng: &mut impl Rng) -> Result<Vec<u64>> {
+    let mut last_stratum = usize::MAX;
+    let (mut left, mut clusters_left) = (0_u64, 0_u64);
+    let mut draws = Vec::with_capacity(plan.blocks.len());
+    for block in &plan.blocks {
+        if block.stratum != last_stratum {
+            last_stratum = block.stratum;
+            left = plan.n_clusters[last_stratum] as u64;
+            clusters_left = left;
         }
+        let size = block.n_clusters as u64;
+        let drawn = if size == clusters_left {
+            left
+        } else {
+            let part = size as f64 / clusters_left as f64;
+            let chain = Binomial::new(left, part)
+                .map_err(|error| Error::Value(format!("resampling draws: {error}")))?;
+            chain.sample(rng)
+        };
+        draws.push(drawn);
+        left -= drawn;
+        clusters_left -= size;
     }
     Ok(draws)
 }
@@ -48,7 +51,7 @@ pub fn counts(
     number: usize,
     replicates: std::ops::Range<usize>,
     seed: u64,
-    draws: &[u64],
+    draws: &[Vec<u64>],
 ) -> Vec<f64> {
     let mut counts = vec![0.0; block.n_clusters * replicates.len()];
     let mut drawn = vec![0_u32; block.n_clusters];
@@ -56,7 +59,7 @@ pub fn counts(
         let mut rng = stream(seed, replicate as u64);
         rng.set_word_pos((number as u128 + 1) << LOT_BITS);
         drawn.fill(0);
-        draw_uniform(&mut rng, draws[replicate], &mut drawn);
+        draw_uniform(&mut rng, draws[replicate][number], &mut drawn);
         row.iter_mut()
             .zip(&drawn)
             .for_each(|(count, &times)| *count = f64::from(times));

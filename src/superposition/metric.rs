@@ -15,7 +15,7 @@ use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
 use faer::{Mat, MatRef, Par, Side};
 
 use crate::error::{Error, Result};
-use crate::superposition::registers::settle;
+use crate::linalg::clear_registers;
 use crate::superposition::rows::{Rows, difference, dot};
 
 /// Shrunk within-task covariance, factored.
@@ -48,7 +48,7 @@ impl Whitening {
             covariance[(column, column)] += shrinkage * sphere;
         }
         let factor = Llt::new(covariance.as_ref(), Side::Lower).map_err(|_| singular());
-        settle();
+        clear_registers();
         let factor = factor?;
         Ok(Self {
             lower: factor.L().to_owned(),
@@ -60,7 +60,7 @@ impl Whitening {
     pub fn apply(&self, rows: Rows<'_>) -> Vec<f64> {
         let mut columns = Mat::from_fn(rows.dim(), rows.len(), |place, row| rows.row(row)[place]);
         solve_lower_triangular_in_place(self.lower.as_ref(), columns.as_mut(), Par::Seq);
-        settle();
+        clear_registers();
         (0..rows.len())
             .flat_map(|row| columns.col(row).iter().copied().collect::<Vec<_>>())
             .collect()

@@ -22,7 +22,6 @@ pub mod positions;
 pub mod prompt;
 pub mod quantile;
 pub mod records;
-pub mod registers;
 pub mod resample;
 pub mod rows;
 pub mod simplex;

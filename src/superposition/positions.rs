@@ -14,7 +14,7 @@ use faer::linalg::solvers::{DenseSolveCore, Llt};
 use faer::{Mat, MatRef, Side};
 
 use crate::error::{Error, Result};
-use crate::superposition::registers::settle;
+use crate::linalg::clear_registers;
 
 /// Weight of every position, and its cluster-robust standard error.
 pub fn position_weights(
@@ -42,7 +42,7 @@ pub fn position_weights(
     }
     let middle = scores.transpose() * &scores;
     let covariance = &inverse * middle * &inverse;
-    settle();
+    clear_registers();
     let errors = (0..n_positions).map(|place| covariance[(place, place)].max(0.0).sqrt());
     Ok((
         (0..n_positions).map(|place| weights[(place, 0)]).collect(),

@@ -23,6 +23,7 @@ use crate::threads::Monitor;
 const GROUP: usize = 64;
 /// Blocks held in memory at once.
 const WAVE: usize = 8;
+
 /// Column sums of one block, one row for every (condition, cluster) that occurs.
 #[derive(Clone, Debug)]
 pub struct Cells {
@@ -68,7 +69,7 @@ pub fn resampled(
             .map(|&(place, group)| {
                 let number = wave * WAVE + place;
                 let replicates = group..(group + GROUP).min(n_replicates);
-                let counts = counts(&blocks[place], number, replicates, seed, &draws[number]);
+                let counts = counts(&blocks[place], number, replicates, seed, &draws);
                 product(&filled[place], &counts, blocks[place].n_clusters, n_columns)
             })
             .collect();

@@ -6,7 +6,7 @@ use pulp::{Arch, Simd, WithSimd};
 /// the upper halves of the registers in use, and our baseline SSE code then runs about eight times
 /// slower on that thread (100,000 prompts with 64 replicates: 18.5 s instead of 1.0 s). A function
 /// that uses wide registers of its own clears them all on return.
-pub fn settle() {
+pub fn clear_registers() {
     std::hint::black_box(Arch::new().dispatch(Wide(std::hint::black_box(1.0))));
 }
 
