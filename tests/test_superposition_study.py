@@ -70,7 +70,7 @@ def test_the_weights_are_a_small_fixture() -> None:
 def test_the_single_task_model_is_one_hot_although_its_mean_follows_the_mixture() -> None:
     record = evaluated("single", (0, 4, 6, 8, 12), 200)
     found = analyse_superposition(record, n_bootstrap=200)
-    # Acceptance bands of the spec, section 8.3.
+    # The bands of docs/superposition.md, section 4.
     assert found.at("probability", "12/12", "first").value > 0.97
     assert found.at("probability", "00/12", "third").value > 0.97
     for condition in MIDDLE:

@@ -9,8 +9,8 @@
 //! Precision    f64; residuals from vectors, not from Gram matrices
 //! Cost         (n_replicates + n_splits / 4) n_total dim
 //!
-//! Source: spec of this library after arXiv 2410.05603; percentile bootstrap over the prompts of
-//! every set jointly.
+//! Source: ours (docs/superposition.md), after arXiv 2410.05603; percentile bootstrap over the
+//! prompts of every set jointly.
 
 use faer::MatRef;
 use rand_chacha::ChaCha8Rng;

@@ -1,6 +1,6 @@
 """Retrieval-of-position prompts: `abc>b` lines, where a hidden task says which letter to copy.
 
-Spec: three distinct letters out of twelve, twelve examples and a query, 76 tokens. Task h copies
+Three distinct letters out of twelve, twelve examples and a query, 76 tokens. Task h copies
 the letter at place h. Everything is integer tokens, so a prompt is an array and nothing is parsed.
 """
 
