@@ -24,7 +24,7 @@ from kinatlas.torch.superposition import score_prompts
 SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 FAMILIES = ("copy_letter", "word", "operands", "country")
-N_EXAMPLES, N_ALONE, N_MIXED = 16, 12, 20
+N_EXAMPLES, N_ALONE, N_MIXED = 16, 24, 40
 #: Tasks of a family are mixed when the model answers them alone with at least this probability.
 ABLE = 0.5
 SHARES = (0.25, 0.5, 0.75)

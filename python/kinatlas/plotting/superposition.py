@@ -80,8 +80,8 @@ def plot_prompts(
     Examples
     --------
     >>> from kinatlas.superposition import load_study
-    >>> plot_prompts(load_study("small_single"), "first").get_ylim()
-    (-0.04, 1.04)
+    >>> plot_prompts(load_study("small_single"), "first").get_xlabel()
+    "share of 'first' among the examples"
     """
     ax = new_axes(ax, 4.8, 3.6)
     place = check_known(task, record.tasks, "task")

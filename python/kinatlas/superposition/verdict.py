@@ -22,7 +22,7 @@ _SENTENCES = {
     "only_on_average": "single prompts answer one task; only their average looks superposed",
     "winner_take_all": "one task takes the prompts, and the average as well",
     "unanswered": "most of the mass is on none of the tasks",
-    "undecided": "the intervals reach over the limits; more prompts are needed",
+    "undecided": "the numbers lie between the limits, or their intervals reach over them",
 }
 
 
