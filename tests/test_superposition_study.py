@@ -112,6 +112,30 @@ def test_at_least_two_of_three_seeds_are_inside_the_bands(regime: str) -> None:
     assert sum(inside) >= 2
 
 
+@pytest.mark.parametrize(
+    ("label", "columns", "digits"),
+    [
+        ("P(right)", ("single_task",), 3),
+        ("V at 4, 6, 8", ("dispersion_low", "dispersion_high"), 2),
+        ("KL(", ("kl_half",), 3),
+        ("largest distance", ("bayes_gap",), 3),
+        ("slope", ("weight_slope",), 2),
+        ("gain", ("patch_gain",), 2),
+    ],
+)
+def test_the_documented_bands_are_the_bundled_ones(
+    label: str, columns: tuple[str, ...], digits: int
+) -> None:
+    page = (ROOT / "docs" / "superposition.md").read_text("utf-8")
+    (line,) = (line for line in page.splitlines() if line.startswith(f"| {label}"))
+    rows = load_study_table("small_bands")
+    wanted = [
+        " to ".join(f"{value:.{digits}f}" for value in values)
+        for values in zip(*(rows[column] for column in columns), strict=True)
+    ]
+    assert [cell.strip() for cell in line.split("|")[3:-1]] == wanted
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_bundled_records_say_what_the_bundled_bands_say(seed: int) -> None:
     rows = load_study_table("small_bands")
@@ -149,6 +173,21 @@ def test_studies_are_named_and_seeds_checked() -> None:
         load_study_table("large_bands")
     with pytest.raises(UnknownNameError, match="not bundled"):
         load_study_states("smollm2")
+
+
+def test_the_pretrained_model_was_given_only_mixtures_of_tasks_it_can_do_alone() -> None:
+    alone = load_study_table("smollm2_single")
+    probability = dict(
+        zip(zip(alone["family"], alone["task"], strict=True), alone["probability"], strict=True)
+    )
+    mixed = [name for name in study_names() if name.startswith("smollm2_")]
+    assert mixed
+    for name in mixed:
+        record = load_study(name)
+        present = (record.mixture > 0).any(axis=0)
+        assert present.sum() >= 2
+        for task in np.array(record.tasks)[present]:
+            assert probability[name.removeprefix("smollm2_"), task] >= 0.5
 
 
 def test_the_numpy_decoder_is_the_torch_one() -> None:

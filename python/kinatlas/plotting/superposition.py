@@ -28,6 +28,8 @@ __all__ = [
 # Okabe and Ito (2008), in the order that keeps neighbours apart.
 _PALETTE = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 _JITTER_SEED = 0
+# Above this many points they overlap unless they are small and pale.
+_CROWD = 500
 
 
 def plot_shares(analysis: Analysis, task: str, *, ax: Any = None, title: str | None = None) -> Any:
@@ -90,16 +92,20 @@ def plot_prompts(
     generator = np.random.default_rng(_JITTER_SEED)
     levels = np.unique(where)
     width = 0.35 * np.diff(levels).min() if len(levels) > 1 else 0.05
+    is_crowded = min(len(record), max_points * len(record.conditions)) > _CROWD
+    size, alpha = (5, 0.35) if is_crowded else (14, 0.6)
     for code, _ in enumerate(record.conditions):
         rows = np.flatnonzero((record.condition == code) & ~np.isnan(shares))
         if len(rows) == 0:
             continue
         shown = rows[:max_points]
         spread = generator.uniform(-width, width, size=len(shown))
-        ax.scatter(where[shown] + spread, shares[shown], s=5, color=BLUE, alpha=0.35, linewidths=0)
+        ax.scatter(
+            where[shown] + spread, shares[shown], s=size, color=BLUE, alpha=alpha, linewidths=0
+        )
         mean = (where[rows].mean(), shares[rows].mean())
         ax.scatter(*mean, s=46, color=ORANGE, edgecolors="white", zorder=3)
-    ax.scatter([], [], s=5, color=BLUE, label="one prompt")
+    ax.scatter([], [], s=size, color=BLUE, label="one prompt")
     ax.scatter([], [], s=46, color=ORANGE, label="mean")
     ax.plot([0, 1], [0, 1], color="black", linewidth=1, linestyle="--", label="mixture")
     ax.set_xlim(max(levels.min() - 0.1, -0.05), min(levels.max() + 0.1, 1.05))
