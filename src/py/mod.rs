@@ -11,6 +11,8 @@ mod icl_arrays;
 mod low_rank;
 mod selection;
 mod similarity;
+mod superposition;
+mod superposition_states;
 mod threads;
 mod tokens;
 
@@ -24,6 +26,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     embeddings::register(module)?;
     files::register(module)?;
     low_rank::register(module)?;
+    superposition::register(module)?;
+    superposition_states::register(module)?;
     threads::register(module)?;
     tokens::register(module)?;
     selection::register(module)?;
