@@ -15,6 +15,7 @@ pub mod linalg;
 pub mod random;
 pub mod selection;
 pub mod similarity;
+pub mod superposition;
 pub mod threads;
 pub mod tokens;
 

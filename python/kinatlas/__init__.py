@@ -29,9 +29,9 @@ from kinatlas.similarity import (
 from kinatlas.tasks import Atlas, LowRank, LowRankAtlas, Task
 
 if TYPE_CHECKING:
-    from kinatlas import datasets, icl, plotting
+    from kinatlas import datasets, icl, plotting, superposition
 else:
-    _LAZY = ("datasets", "icl", "plotting")
+    _LAZY = ("datasets", "icl", "plotting", "superposition")
 
     def __getattr__(name: str) -> object:
         """Load a room that few scripts need when it is first asked for."""
@@ -74,6 +74,7 @@ __all__ = [
     "save_atlas",
     "set_num_threads",
     "similarity_matrix",
+    "superposition",
     "task_vector_similarity",
     "token_similarity",
 ]

@@ -12,6 +12,8 @@ mod icl_arrays;
 mod low_rank;
 mod selection;
 mod similarity;
+mod superposition;
+mod superposition_states;
 mod task2vec;
 mod task_vectors;
 mod threads;
@@ -30,6 +32,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     task2vec::register(module)?;
     task_vectors::register(module)?;
     low_rank::register(module)?;
+    superposition::register(module)?;
+    superposition_states::register(module)?;
     threads::register(module)?;
     tokens::register(module)?;
     selection::register(module)?;
