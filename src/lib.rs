@@ -13,6 +13,7 @@ pub mod files;
 pub mod icl;
 pub mod linalg;
 pub mod random;
+pub mod resampling;
 pub mod selection;
 pub mod similarity;
 pub mod threads;

@@ -9,6 +9,7 @@ mod files;
 mod icl;
 mod icl_arrays;
 mod low_rank;
+mod resampling;
 mod selection;
 mod similarity;
 mod threads;
@@ -26,6 +27,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     low_rank::register(module)?;
     threads::register(module)?;
     tokens::register(module)?;
+    resampling::register(module)?;
     selection::register(module)?;
     evaluation::register(module)?;
     icl::register(module)?;

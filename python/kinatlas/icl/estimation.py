@@ -11,7 +11,7 @@ import numpy as np
 from kinatlas import _core
 from kinatlas.errors import MixtureError, ShapeError
 from kinatlas.icl._arrays import Floats, count, floats, frozen
-from kinatlas.icl._seeds import Rng, seed_of
+from kinatlas._seeds import Rng, seed_of
 from kinatlas.icl.mixture import Mixture
 
 __all__ = ["MixtureEstimate", "estimate_mixture"]
