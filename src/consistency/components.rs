@@ -57,15 +57,18 @@ impl Components {
 
     /// Estimates, unbiased and possibly negative.
     pub fn estimates(&self) -> [f64; 5] {
-        self.solve(std::array::from_fn(|at| self.squares[at] / self.freedom[at]))
+        self.solve(std::array::from_fn(|at| {
+            self.squares[at] / self.freedom[at]
+        }))
     }
 
     /// Generalized draw `number` of `seed`: components for SS / chi2(df).
     pub fn draw(&self, seed: u64, number: u64, row: &mut [f64]) {
         let mut generator = stream(seed, number);
         let drawn = std::array::from_fn(|at| {
-            ChiSquared::new(self.freedom[at])
-                .map_or(f64::NAN, |chi| self.squares[at] / chi.sample(&mut generator))
+            ChiSquared::new(self.freedom[at]).map_or(f64::NAN, |chi| {
+                self.squares[at] / chi.sample(&mut generator)
+            })
         });
         row.copy_from_slice(&self.solve(drawn));
     }
@@ -82,7 +85,11 @@ struct Cells {
 /// cell are left out.
 pub fn components(cube: ArrayView3<'_, f64>) -> Result<Components> {
     let cells = cell_means(cube);
-    let mut used: Vec<usize> = cells.targets.iter().flat_map(|own| own.0.iter().copied()).collect();
+    let mut used: Vec<usize> = cells
+        .targets
+        .iter()
+        .flat_map(|own| own.0.iter().copied())
+        .collect();
     used.sort_unstable();
     used.dedup();
     let (n_targets, n_sources) = (cells.targets.len(), used.len());
@@ -120,7 +127,8 @@ fn cell_means(cube: ArrayView3<'_, f64>) -> Cells {
     for table in cube.outer_iter() {
         let has_run = |seed: &usize| table.column(*seed).iter().any(|value| !value.is_nan());
         let seeds: Vec<usize> = (0..table.ncols()).filter(has_run).collect();
-        let is_complete = |source: &usize| seeds.iter().all(|&seed| !table[[*source, seed]].is_nan());
+        let is_complete =
+            |source: &usize| seeds.iter().all(|&seed| !table[[*source, seed]].is_nan());
         let sources: Vec<usize> = (0..table.nrows()).filter(is_complete).collect();
         let (n, r) = (sources.len() as f64, seeds.len() as f64);
         if sources.len() < 2 || seeds.len() < 2 {
@@ -130,7 +138,11 @@ fn cell_means(cube: ArrayView3<'_, f64>) -> Cells {
         let means: Vec<f64> = sources.iter().map(|&source| row(source)).collect();
         let grand = means.iter().sum::<f64>() / n;
         for &seed in &seeds {
-            let level = sources.iter().map(|&source| table[[source, seed]]).sum::<f64>() / n;
+            let level = sources
+                .iter()
+                .map(|&source| table[[source, seed]])
+                .sum::<f64>()
+                / n;
             cells.seed.0 += n * (level - grand).powi(2);
             for (&source, mean) in sources.iter().zip(&means) {
                 cells.residual.0 += (table[[source, seed]] - mean - level + grand).powi(2);
@@ -174,7 +186,10 @@ fn eliminate(
     }
     let source_load: f64 = (0..n_sources).map(|at| laplace[(at, at)]).sum();
     for (sources, ..) in &cells.targets {
-        let shared: f64 = sources.iter().map(|&source| 1.0 / counts[place(source)]).sum();
+        let shared: f64 = sources
+            .iter()
+            .map(|&source| 1.0 / counts[place(source)])
+            .sum();
         target_load += sources.len() as f64 - shared;
     }
     // The all-ones direction is free; pinning it makes a connected table definite.
@@ -189,8 +204,14 @@ fn eliminate(
         )
     })?;
     let effects = factor.solve(&right);
-    let source_given: f64 = (0..n_sources).map(|at| effects[(at, 0)] * right[(at, 0)]).sum();
-    let by_source: f64 = sums.iter().zip(&counts).map(|(sum, count)| sum * sum / count).sum();
+    let source_given: f64 = (0..n_sources)
+        .map(|at| effects[(at, 0)] * right[(at, 0)])
+        .sum();
+    let by_source: f64 = sums
+        .iter()
+        .zip(&counts)
+        .map(|(sum, count)| sum * sum / count)
+        .sum();
     let target_given = by_target + source_given - by_source;
     let rest = squares - by_target - source_given;
     let freedom = n_cells - cells.targets.len() as f64 - n_sources as f64 + 1.0;
@@ -213,9 +234,8 @@ mod tests {
     #[test]
     fn a_table_of_pure_effects_is_decomposed_exactly() {
         // Targets 0, 10; sources 0, 1, 5; nothing else.
-        let cube = Array3::from_shape_fn((2, 3, 2), |(t, s, _)| {
-            t as f64 * 10.0 + [0.0, 1.0, 5.0][s]
-        });
+        let cube =
+            Array3::from_shape_fn((2, 3, 2), |(t, s, _)| t as f64 * 10.0 + [0.0, 1.0, 5.0][s]);
         let found = components(cube.view()).unwrap();
         let [target, source, pair, seed, residual] = found.estimates();
         // Variances of (0, 10) and of (0, 1, 5) with n - 1.
@@ -233,7 +253,11 @@ mod tests {
     #[test]
     fn separate_blocks_cannot_be_compared() {
         let cube = Array3::from_shape_fn((4, 4, 2), |(t, s, r)| {
-            if t / 2 == s / 2 { (t + s * r) as f64 } else { f64::NAN }
+            if t / 2 == s / 2 {
+                (t + s * r) as f64
+            } else {
+                f64::NAN
+            }
         });
         let wide = ndarray::concatenate![ndarray::Axis(0), cube, cube];
         let error = components(wide.view()).unwrap_err();

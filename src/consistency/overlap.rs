@@ -24,7 +24,8 @@ use crate::selection::Order;
 pub fn rbo(first: &[f64], second: &[f64], p: f64) -> Result<f64> {
     let (a, b) = (Depths::new(first)?, Depths::new(second)?);
     let n = first.len();
-    let overlap = |depth: usize| -> f64 { (0..n).map(|i| a.share(i, depth) * b.share(i, depth)).sum() };
+    let overlap =
+        |depth: usize| -> f64 { (0..n).map(|i| a.share(i, depth) * b.share(i, depth)).sum() };
     Ok(extrapolated(n, p, overlap))
 }
 
@@ -46,7 +47,9 @@ fn extrapolated(n: usize, p: f64, overlap: impl Fn(usize) -> f64) -> f64 {
 /// Probability that both orders have the same best candidate.
 pub fn best_agreement(first: &[f64], second: &[f64]) -> Result<f64> {
     let (a, b) = (Depths::new(first)?, Depths::new(second)?);
-    Ok((0..first.len()).map(|i| a.share(i, 1) * b.share(i, 1)).sum())
+    Ok((0..first.len())
+        .map(|i| a.share(i, 1) * b.share(i, 1))
+        .sum())
 }
 
 /// Expected Jaccard index of the best `k` of both orders; `k` at most the number of candidates.
@@ -67,13 +70,13 @@ pub fn jaccard(first: &[f64], second: &[f64], k: usize) -> Result<f64> {
     for hit in 0..=only_b.min(picks_a) {
         for shared in 0..=both.min(picks_a - hit) {
             let rest = size_a - only_b - both;
-            let ways = choose(only_b, hit) * choose(both, shared) * choose(rest, picks_a - hit - shared);
+            let ways =
+                choose(only_b, hit) * choose(both, shared) * choose(rest, picks_a - hit - shared);
             let chance = ways / choose(size_a, picks_a);
             if chance > 0.0 {
                 let wanted = only_a + shared;
-                expected += chance * hypergeometric(size_b, wanted, picks_b, |more| {
-                    index(sure + hit + more, k)
-                });
+                expected += chance
+                    * hypergeometric(size_b, wanted, picks_b, |more| index(sure + hit + more, k));
             }
         }
     }
@@ -93,7 +96,9 @@ fn index(common: usize, k: usize) -> f64 {
 fn hypergeometric(size: usize, wanted: usize, picks: usize, value: impl Fn(usize) -> f64) -> f64 {
     let all = choose(size, picks);
     (0..=wanted.min(picks))
-        .map(|found| choose(wanted, found) * choose(size - wanted, picks - found) / all * value(found))
+        .map(|found| {
+            choose(wanted, found) * choose(size - wanted, picks - found) / all * value(found)
+        })
         .sum()
 }
 

@@ -64,7 +64,10 @@ fn descending_places(major: &[f64], minor: &[f64]) -> Vec<usize> {
 }
 
 fn weighted(first: &[f64], second: &[f64], places: &[usize]) -> f64 {
-    let weight: Vec<f64> = places.iter().map(|&place| 1.0 / (place as f64 + 1.0)).collect();
+    let weight: Vec<f64> = places
+        .iter()
+        .map(|&place| 1.0 / (place as f64 + 1.0))
+        .collect();
     let sign = |values: &[f64], a: usize, b: usize| {
         f64::from(values[a] > values[b]) - f64::from(values[a] < values[b])
     };
@@ -100,14 +103,20 @@ pub fn concordance(table: &[Vec<f64>]) -> Result<f64> {
         }
         let mut ascending = row.clone();
         ascending.sort_unstable_by(f64::total_cmp);
-        let runs = ascending.chunk_by(|a, b| a == b).map(|run| run.len() as f64);
+        let runs = ascending
+            .chunk_by(|a, b| a == b)
+            .map(|run| run.len() as f64);
         ties += runs.map(|t| t * t * t - t).sum::<f64>();
     }
     let size = n as f64;
     let middle = m * (size - 1.0) / 2.0;
     let squares: f64 = sums.iter().map(|sum| (sum - middle).powi(2)).sum();
     let most = m * m * (size.powi(3) - size) - m * ties;
-    Ok(if most > 0.0 { 12.0 * squares / most } else { f64::NAN })
+    Ok(if most > 0.0 {
+        12.0 * squares / most
+    } else {
+        f64::NAN
+    })
 }
 
 /// Pearson correlation of the means of two halves of the rows, averaged over all ways to halve
@@ -125,7 +134,10 @@ pub fn split_half(table: &[Vec<f64>]) -> (f64, f64) {
         // An odd row is left out in turn; each pair of halves is met from one side only.
         let spare: Vec<u32> = match m % 2 {
             0 => vec![0],
-            _ => (0..m as u32).map(|at| 1 << at).filter(|bit| second & bit > 0).collect(),
+            _ => (0..m as u32)
+                .map(|at| 1 << at)
+                .filter(|bit| second & bit > 0)
+                .collect(),
         };
         let whole = second;
         for bit in spare {
@@ -145,17 +157,25 @@ pub fn split_half(table: &[Vec<f64>]) -> (f64, f64) {
 }
 
 fn half_mean(table: &[Vec<f64>], set: u32) -> Vec<f64> {
-    let rows = table.iter().enumerate().filter(|(at, _)| set >> at & 1 == 1);
+    let rows = table
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| set >> at & 1 == 1);
     let mut sums = vec![0.0; table[0].len()];
     for (_, row) in rows {
-        sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+        sums.iter_mut()
+            .zip(row)
+            .for_each(|(sum, value)| *sum += value);
     }
     sums
 }
 
 fn pearson(first: &[f64], second: &[f64]) -> f64 {
     let n = first.len() as f64;
-    let (a, b) = (first.iter().sum::<f64>() / n, second.iter().sum::<f64>() / n);
+    let (a, b) = (
+        first.iter().sum::<f64>() / n,
+        second.iter().sum::<f64>() / n,
+    );
     let (mut product, mut squares, mut others) = (0.0, 0.0, 0.0);
     for (x, y) in first.iter().zip(second) {
         product += (x - a) * (y - b);

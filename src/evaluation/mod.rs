@@ -11,15 +11,21 @@
 //! function on one group, and a ranking that ties everything scores exactly at chance.
 
 mod best_rank;
-mod correlation;
+mod corrections;
+pub(crate) mod correlation;
+mod friedman;
 mod gains;
 mod means;
 mod ndcg;
+mod permuted;
 mod ranked;
 mod top_k;
 
+pub use corrections::adjusted;
+pub use friedman::{Friedman, friedman};
 pub use gains::{Gain, Units};
 pub use means::{Summary, chance_corrected, seed_means, summarise};
+pub use permuted::{Lists, permuted_means};
 pub use ranked::{Orders, Ranked};
 
 use ndarray::{Array2, Array3};

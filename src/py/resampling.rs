@@ -1,8 +1,6 @@
 //! Binding of `resampling`.
 
-use numpy::{
-    PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3, ToPyArray,
-};
+use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3, ToPyArray};
 use pyo3::prelude::*;
 
 use super::convert::to_sizes;
@@ -38,9 +36,14 @@ fn resample_means<'py>(
     let (plan, cube) = (plan.plan()?, Cube::new(cube.as_array())?);
     let found = detached(py, n_threads, None, |monitor| {
         plan.check(cube.n_targets())?;
-        replicates(range.0..range.1, cube.n_columns(), monitor, |number, row| {
-            cube.resample(&plan, number, row);
-        })
+        replicates(
+            range.0..range.1,
+            cube.n_columns(),
+            monitor,
+            |number, row| {
+                cube.resample(&plan, number, row);
+            },
+        )
     })?;
     Ok(found.to_pyarray(py))
 }
@@ -83,9 +86,16 @@ fn rank_shares<'py>(
 ) -> (Matrix<'py>, Matrix<'py>, Vec<(f64, f64)>, u64) {
     let tally = Tally::of(drawn.as_array());
     let (places, wins) = tally.shares();
-    let intervals = places.outer_iter().map(|row| rank_interval(row, confidence));
+    let intervals = places
+        .outer_iter()
+        .map(|row| rank_interval(row, confidence));
     let intervals = intervals.collect();
-    (places.to_pyarray(py), wins.to_pyarray(py), intervals, tally.count)
+    (
+        places.to_pyarray(py),
+        wins.to_pyarray(py),
+        intervals,
+        tally.count,
+    )
 }
 
 /// What seeds say about means; becomes a dictionary.
@@ -131,9 +141,14 @@ fn rank_draws<'py>(
     let anchor = anchor.map(Anchor::from);
     let model = RankModel::new(&means.as_array().to_vec(), error.0, error.1, anchor)?;
     let found = detached(py, n_threads, None, |monitor| {
-        replicates(streams.1..streams.2, model.width(), monitor, |number, row| {
-            model.draw(streams.0, number, row);
-        })
+        replicates(
+            streams.1..streams.2,
+            model.width(),
+            monitor,
+            |number, row| {
+                model.draw(streams.0, number, row);
+            },
+        )
     })?;
     Ok(found.to_pyarray(py))
 }

@@ -30,12 +30,7 @@ pub enum Interval {
 
 impl Interval {
     /// All of them.
-    pub const ALL: [Self; 4] = [
-        Self::Percentile,
-        Self::Expanded,
-        Self::Bca,
-        Self::Student,
-    ];
+    pub const ALL: [Self; 4] = [Self::Percentile, Self::Expanded, Self::Bca, Self::Student];
 
     /// The one name of the method.
     pub fn name(self) -> &'static str {
@@ -50,9 +45,12 @@ impl Interval {
     /// Finds a method by name.
     pub fn from_name(name: &str) -> Result<Self> {
         let known = Self::ALL.map(Self::name).join("', '");
-        Self::ALL.into_iter().find(|own| own.name() == name).ok_or_else(|| {
-            Error::UnknownName(format!("unknown interval '{name}'; known: '{known}'"))
-        })
+        Self::ALL
+            .into_iter()
+            .find(|own| own.name() == name)
+            .ok_or_else(|| {
+                Error::UnknownName(format!("unknown interval '{name}'; known: '{known}'"))
+            })
     }
 }
 
@@ -91,7 +89,10 @@ pub fn interval(
         Interval::Bca => bca_levels(replicates, reference, tail),
         Interval::Student => return student(reference, tail),
     };
-    Ok((quantile(replicates, levels.0), quantile(replicates, levels.1)))
+    Ok((
+        quantile(replicates, levels.0),
+        quantile(replicates, levels.1),
+    ))
 }
 
 fn bca_levels(replicates: &[f64], reference: &Reference, tail: f64) -> (f64, f64) {
@@ -107,7 +108,11 @@ fn bca_levels(replicates: &[f64], reference: &Reference, tail: f64) -> (f64, f64
         gaps.map(|gap| gap.powi(degree)).sum()
     };
     let squares = power(2);
-    let acceleration = if squares > 0.0 { power(3) / (6.0 * squares.powf(1.5)) } else { 0.0 };
+    let acceleration = if squares > 0.0 {
+        power(3) / (6.0 * squares.powf(1.5))
+    } else {
+        0.0
+    };
     let level = |tail: f64| {
         let shifted = bias + normal().inverse_cdf(tail);
         normal().cdf(bias + shifted / (1.0 - acceleration * shifted))
@@ -118,7 +123,11 @@ fn bca_levels(replicates: &[f64], reference: &Reference, tail: f64) -> (f64, f64
 fn student(reference: &Reference, tail: f64) -> Result<(f64, f64)> {
     let n = reference.units.len() as f64;
     let mean = reference.units.iter().sum::<f64>() / n;
-    let squares: f64 = reference.units.iter().map(|unit| (unit - mean).powi(2)).sum();
+    let squares: f64 = reference
+        .units
+        .iter()
+        .map(|unit| (unit - mean).powi(2))
+        .sum();
     let half = student_quantile(1.0 - tail, n - 1.0)? * (squares / (n - 1.0) / n).sqrt();
     Ok((reference.estimate - half, reference.estimate + half))
 }

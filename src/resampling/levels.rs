@@ -37,7 +37,6 @@ pub fn wilson(successes: f64, n: f64, confidence: f64) -> Result<(f64, f64)> {
     }
     let (share, square) = (successes / n, z * z);
     let centre = (share + square / (2.0 * n)) / (1.0 + square / n);
-    let half =
-        z / (1.0 + square / n) * (share * (1.0 - share) / n + square / (4.0 * n * n)).sqrt();
+    let half = z / (1.0 + square / n) * (share * (1.0 - share) / n + square / (4.0 * n * n)).sqrt();
     Ok(((centre - half).max(0.0), (centre + half).min(1.0)))
 }

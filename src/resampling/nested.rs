@@ -81,7 +81,9 @@ impl Plan {
     pub fn new(unit: Unit, strata: &[usize], seed: u64) -> Result<Self> {
         let n_targets = strata.len();
         if strata.iter().any(|&stratum| stratum >= n_targets) {
-            return Err(Error::Shape("stratum numbers must be below n_targets".into()));
+            return Err(Error::Shape(
+                "stratum numbers must be below n_targets".into(),
+            ));
         }
         let mut members = vec![Vec::new(); n_targets];
         for (target, &stratum) in strata.iter().enumerate() {
@@ -170,7 +172,10 @@ impl Cube {
         let laid = cube.permuted_axes([0, 2, 1]);
         let counts: Vec<f64> = laid.iter().map(|v| f64::from(!v.is_nan())).collect();
         Ok(Self {
-            values: laid.iter().map(|v| if v.is_nan() { 0.0 } else { *v }).collect(),
+            values: laid
+                .iter()
+                .map(|v| if v.is_nan() { 0.0 } else { *v })
+                .collect(),
             is_complete: counts.iter().all(|&count| count == 1.0),
             counts,
             n_targets,
@@ -192,7 +197,9 @@ impl Cube {
     /// Column means of replicate `number` of `plan`.
     pub fn resample(&self, plan: &Plan, number: u64, row: &mut [f64]) {
         let mut sums = Sums::new(self);
-        plan.draw(number, self.n_seeds, |target, seeds| sums.add(target, seeds));
+        plan.draw(number, self.n_seeds, |target, seeds| {
+            sums.add(target, seeds)
+        });
         sums.finish(row);
     }
 
@@ -237,11 +244,15 @@ impl Cube {
             row[plus] - usize::try_from(minus).map_or(0.0, |at| row[at])
         };
         let whole = self.means(None);
-        let units: Vec<_> = (0..self.n_targets).map(|at| self.target_means(at)).collect();
+        let units: Vec<_> = (0..self.n_targets)
+            .map(|at| self.target_means(at))
+            .collect();
         let without: Vec<_> = (0..self.n_targets).map(|at| self.means(Some(at))).collect();
         let rows = contrasts.par_iter().map(|&contrast| {
             let each = |rows: &[Vec<f64>]| -> Vec<f64> {
-                let values = rows.iter().map(|row| difference(row.as_slice().into(), contrast));
+                let values = rows
+                    .iter()
+                    .map(|row| difference(row.as_slice().into(), contrast));
                 values.filter(|value| !value.is_nan()).collect()
             };
             let values = drawn.outer_iter().map(|row| difference(row, contrast));
@@ -255,7 +266,9 @@ impl Cube {
             interval(&values, &reference).map(|(low, high)| [reference.estimate, low, high])
         });
         let rows = rows.collect::<Result<Vec<[f64; 3]>>>()?;
-        Ok(Array2::from_shape_fn((rows.len(), 3), |(row, at)| rows[row][at]))
+        Ok(Array2::from_shape_fn((rows.len(), 3), |(row, at)| {
+            rows[row][at]
+        }))
     }
 
     fn row(&self, target: usize, seed: usize) -> std::ops::Range<usize> {
@@ -344,7 +357,11 @@ mod tests {
             let drawn = plan.indices(7, 3);
             for (column, found) in row.iter().enumerate() {
                 let own = drawn.iter().map(|(target, seeds)| {
-                    seeds.iter().map(|&s| data[[*target, column, s]]).sum::<f64>() / 3.0
+                    seeds
+                        .iter()
+                        .map(|&s| data[[*target, column, s]])
+                        .sum::<f64>()
+                        / 3.0
                 });
                 assert!((found - own.sum::<f64>() / 4.0).abs() < 1e-12);
             }

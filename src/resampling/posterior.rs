@@ -62,12 +62,7 @@ pub struct RankModel {
 
 impl RankModel {
     /// From sample means [n], the estimated variance of each and its degrees of freedom.
-    pub fn new(
-        means: &[f64],
-        variance: f64,
-        freedom: f64,
-        anchor: Option<Anchor>,
-    ) -> Result<Self> {
+    pub fn new(means: &[f64], variance: f64, freedom: f64, anchor: Option<Anchor>) -> Result<Self> {
         let n = means.len() as f64;
         if means.len() < 2 || freedom.is_nan() || freedom <= 0.0 {
             return Err(Error::Shape(format!(
@@ -91,7 +86,9 @@ impl RankModel {
         let chi = (within > 0.0).then(|| ChiSquared::new(order)).transpose();
         let chi = chi.map_err(|error| Error::Value(error.to_string()))?;
         let anchor = anchor.map(|own| StudentT::new(own.freedom).map(|student| (own, student)));
-        let anchor = anchor.transpose().map_err(|error| Error::Value(error.to_string()))?;
+        let anchor = anchor
+            .transpose()
+            .map_err(|error| Error::Value(error.to_string()))?;
         let logs: Vec<f64> = (0..CELLS)
             .map(|cell| log_density((cell as f64 + 0.5) / CELLS as f64))
             .collect();
@@ -185,9 +182,16 @@ mod tests {
 
     #[test]
     fn an_anchor_moves_with_the_error_of_the_level() {
-        let anchor = Anchor { score: 0.0, variance: 4.0, freedom: 1e6 };
+        let anchor = Anchor {
+            score: 0.0,
+            variance: 4.0,
+            freedom: 1e6,
+        };
         let model = RankModel::new(&[0.0, 0.0], 1e-12, 5.0, Some(anchor)).unwrap();
-        let ahead = draws(&model, 1000).iter().filter(|row| row[2] > 2.0).count();
+        let ahead = draws(&model, 1000)
+            .iter()
+            .filter(|row| row[2] > 2.0)
+            .count();
         // P(N(0, 4) > 2) = 0.159, five standard errors of 0.0116.
         assert!((100..218).contains(&ahead), "{ahead}");
     }

@@ -56,7 +56,9 @@ pub fn seed_error(values: ArrayView3<'_, f64>, confidence: f64) -> Result<SeedEr
         )));
     }
     if values.iter().any(|value| !value.is_finite()) {
-        return Err(Error::NonFinite("a score over seeds is missing or infinite".into()));
+        return Err(Error::NonFinite(
+            "a score over seeds is missing or infinite".into(),
+        ));
     }
     let over_second = average(&values, 2);
     let (own_squares, own_freedom) = interaction(&over_second);
@@ -72,12 +74,17 @@ pub fn seed_error(values: ArrayView3<'_, f64>, confidence: f64) -> Result<SeedEr
         let rest_freedom = (n as f64 - 1.0) * (first as f64 - 1.0) * (second as f64 - 1.0);
         let rest = (centred - sa * own_freedom - sb * other_freedom).max(0.0) / rest_freedom;
         let sum = (sa + sb - rest).max(sa).max(sb).max(rest);
-        let freedom = satterthwaite(&[(sa, own_freedom), (sb, other_freedom), (rest, rest_freedom)]);
+        let freedom =
+            satterthwaite(&[(sa, own_freedom), (sb, other_freedom), (rest, rest_freedom)]);
         (sum / cells, freedom)
     } else {
         (own_squares / own_freedom / first as f64, own_freedom)
     };
-    let units = if is_crossed && second < first { over_first } else { over_second };
+    let units = if is_crossed && second < first {
+        over_first
+    } else {
+        over_second
+    };
     let n_units = units.ncols();
     let reach = student_quantile((1.0 + confidence) / 2.0, n_units as f64 - 1.0)?;
     let means: Vec<f64> = units.outer_iter().map(|row| mean(row.iter())).collect();
@@ -85,7 +92,11 @@ pub fn seed_error(values: ArrayView3<'_, f64>, confidence: f64) -> Result<SeedEr
         let half = reach * variance_of_mean(row.iter()).sqrt();
         (centre - half, centre + half)
     });
-    let level: Vec<f64> = units.columns().into_iter().map(|seed| mean(seed.iter())).collect();
+    let level: Vec<f64> = units
+        .columns()
+        .into_iter()
+        .map(|seed| mean(seed.iter()))
+        .collect();
     Ok(SeedError {
         intervals: intervals.collect(),
         level_variance: variance_of_mean(level.iter()),
@@ -117,9 +128,9 @@ fn interaction(table: &Array2<f64>) -> (f64, f64) {
     let rows = table.sum_axis(Axis(1)) / count;
     let columns = table.sum_axis(Axis(0)) / n;
     let grand = columns.sum() / count;
-    let squares = table.indexed_iter().map(|((row, column), value)| {
-        (value - rows[row] - columns[column] + grand).powi(2)
-    });
+    let squares = table
+        .indexed_iter()
+        .map(|((row, column), value)| (value - rows[row] - columns[column] + grand).powi(2));
     (squares.sum(), (n - 1.0) * (count - 1.0))
 }
 
@@ -134,7 +145,11 @@ fn satterthwaite(squares: &[(f64, f64)]) -> f64 {
     let sum = squares[0].0 + squares[1].0 - squares[2].0;
     let spread: f64 = squares.iter().map(|(ms, df)| ms * ms / df).sum();
     let least = squares[0].1.min(squares[1].1);
-    if spread > 0.0 { (sum * sum / spread).max(least.min(1.0)) } else { least }
+    if spread > 0.0 {
+        (sum * sum / spread).max(least.min(1.0))
+    } else {
+        least
+    }
 }
 
 #[cfg(test)]
@@ -165,9 +180,8 @@ mod tests {
 
     #[test]
     fn crossed_seeds_have_both_errors() {
-        let values = Array3::from_shape_fn((3, 2, 4), |(s, a, b)| {
-            ((s * 7 + a * 3 + b * 5) % 11) as f64
-        });
+        let values =
+            Array3::from_shape_fn((3, 2, 4), |(s, a, b)| ((s * 7 + a * 3 + b * 5) % 11) as f64);
         let crossed = seed_error(values.view(), 0.95).unwrap();
         assert!(crossed.variance > 0.0 && crossed.freedom >= 1.0);
         assert_eq!(crossed.n_units, 2);

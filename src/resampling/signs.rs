@@ -60,9 +60,17 @@ fn exact(sizes: &[f64], observed: f64) -> f64 {
     let patterns = 1u64 << (sizes.len() - 1);
     let mut extreme = 0u64;
     for pattern in 0..patterns {
-        let sum: f64 = sizes.iter().enumerate().map(|(at, size)| {
-            if at > 0 && pattern >> (at - 1) & 1 == 1 { -size } else { *size }
-        }).sum();
+        let sum: f64 = sizes
+            .iter()
+            .enumerate()
+            .map(|(at, size)| {
+                if at > 0 && pattern >> (at - 1) & 1 == 1 {
+                    -size
+                } else {
+                    *size
+                }
+            })
+            .sum();
         extreme += u64::from(sum.abs() >= observed);
     }
     extreme as f64 / patterns as f64

@@ -121,8 +121,14 @@ mod tests {
 
     #[test]
     fn an_interval_of_places_leaves_both_tails_out() {
-        assert_eq!(rank_interval(array![0.01, 0.97, 0.02].view(), 0.95), (1.0, 1.0));
-        assert_eq!(rank_interval(array![0.06, 0.88, 0.06].view(), 0.95), (0.0, 2.0));
+        assert_eq!(
+            rank_interval(array![0.01, 0.97, 0.02].view(), 0.95),
+            (1.0, 1.0)
+        );
+        assert_eq!(
+            rank_interval(array![0.06, 0.88, 0.06].view(), 0.95),
+            (0.0, 2.0)
+        );
         assert_eq!(rank_interval(array![1.0, 0.0].view(), 0.95), (0.0, 0.0));
     }
 }

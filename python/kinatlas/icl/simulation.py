@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from kinatlas import _core
 from kinatlas._checks import check_choice
-from kinatlas.icl._arrays import Floats, count, frozen
 from kinatlas._seeds import Rng, seed_of
+from kinatlas.icl._arrays import Floats, count, frozen
 from kinatlas.icl.mixture import Mixture
 from kinatlas.icl.optima import Optimum, Setting, optimum
 

@@ -139,8 +139,9 @@ def rank_sources(
             f"target '{target}' has no source to rank besides itself and those without a score; "
             "give the matrix other sources"
         )
-    has_candidate = _has_no_transfer(matrix, no_transfer)
-    candidate = (NO_TRANSFER, matrix.neutral) if has_candidate and matrix.neutral is not None else None
+    candidate = None
+    if _has_no_transfer(matrix, no_transfer) and matrix.neutral is not None:
+        candidate = (NO_TRANSFER, matrix.neutral)
     cut = _checked_k(k, len(kept) + (candidate is not None), target)
     sampling = check_sampling(confidence, n_draws)
     # Sorted, so that what a source is dealt by chance does not depend on the caller's order.

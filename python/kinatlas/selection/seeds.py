@@ -35,7 +35,7 @@ class SeedCube:
     def n_seeds(self) -> int:
         """Independent seeds, of the scarcer kind where there are two."""
         first, second = self.values.shape[2:]
-        return first if second == 1 else min(first, second)
+        return int(first if second == 1 else min(first, second))
 
 
 def stack_seeds(matrices: Mapping[Any, SimilarityMatrix], unit: str = "auto") -> SeedCube:
