@@ -12,7 +12,7 @@
 
 mod best_rank;
 mod corrections;
-pub(crate) mod correlation;
+pub mod correlation;
 mod friedman;
 mod gains;
 mod means;

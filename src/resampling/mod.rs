@@ -13,6 +13,7 @@
 mod intervals;
 mod levels;
 mod nested;
+mod plan;
 mod posterior;
 mod seeds;
 mod signs;
@@ -21,7 +22,8 @@ mod tally;
 
 pub use intervals::{Interval, Reference, interval};
 pub use levels::{student_quantile, wilson};
-pub use nested::{Cube, Plan, Unit};
+pub use nested::Cube;
+pub use plan::{Plan, Unit};
 pub use posterior::{Anchor, RankModel};
 pub use seeds::{SeedError, seed_error};
 pub use signs::{MOST_EXACT, sign_flip};

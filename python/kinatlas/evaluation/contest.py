@@ -17,6 +17,7 @@ from kinatlas.evaluation.lists import (
     by_each_seed,
     candidate_lists,
     measured_part,
+    other_tasks,
     scored_cells,
 )
 from kinatlas.evaluation.transfer import TransferTable
@@ -87,6 +88,7 @@ def entered(
         except NonFiniteError as error:
             raise NonFiniteError(f"method '{name}': {error}") from None
     place, conventions, _ = metric_of(metric, gain, part.units)
+    runs = ~np.isnan(part.scores) & other_tasks(first)[:, :, np.newaxis]
     n_targets, _, n_seeds = shape
     names = tuple(sorted(values))
     lists = tuple(candidate_lists(values[name], part, scored, "each") for name in names)
@@ -112,7 +114,7 @@ def entered(
         overall=np.stack(overall),
         metric=place,
         conventions=conventions,
-        n_missing=int((~scored & ~np.isnan(part.scores)).sum()),
+        n_missing=int((~scored & runs).sum()),
     )
 
 

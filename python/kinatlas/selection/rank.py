@@ -123,7 +123,7 @@ def rank_sources(
 
     >>> import kinatlas as ka
     >>> prompts = ka.datasets.load_minilm_prompts().atlases
-    >>> seeds = {seed: ka.similarity_matrix(prompts[seed], kernel="max_pairwise")
+    >>> seeds = {seed: ka.similarity_matrix(prompts[seed], kernel="feature_mean")
     ...          for seed in prompts}
     >>> ranking = ka.rank_sources(seeds, "sent_movie", k=3)
     >>> ranking[0].rank_low, ranking.uncertainty.n_seeds
