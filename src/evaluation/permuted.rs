@@ -97,9 +97,7 @@ fn dealt_mean(
         order.sort_unstable_by_key(|&at| key(target, lists.sources[at]));
         let scores: Vec<f64> = order.iter().map(|&at| lists.scores[at]).collect();
         let baseline = Some(lists.baseline[list]).filter(|value| !value.is_nan());
-        let outcomes = protocol.outcomes(&scores, &lists.truth[range], baseline)?;
-        let outcome = outcomes.get(metric).copied();
-        let outcome = outcome.ok_or_else(|| Error::Value("no such metric".into()))?;
+        let outcome = protocol.outcome(metric, &scores, &lists.truth[range], baseline)?;
         if let Ok(found) = outcome {
             sums[target] += found.value;
             counts[target] += 1.0;
