@@ -178,3 +178,75 @@ def score_saturation(
     scores: _Floats, own: list[int | None], range: tuple[float, float] | None = None
 ) -> tuple[float | None, list[int]]: ...
 def kernels() -> list[dict[str, Any]]: ...
+
+# Resampling. unit, stratum of every target [n_targets], seed of the streams.
+_Plan: TypeAlias = tuple[str, _Whole, int]
+
+# cube [n_targets, n_columns, n_seeds]; replicates of the range -> [n_replicates, n_columns].
+def resample_means(
+    cube: _Floats, plan: _Plan, range: tuple[int, int], n_threads: int | None = None
+) -> _Floats: ...
+def resample_indices(plan: _Plan, number: int, n_seeds: int) -> list[tuple[int, list[int]]]: ...
+
+# contrasts: columns plus and minus (-1: none) -> estimate, low, high [n_contrasts, 3].
+def mean_intervals(
+    cube: _Floats,
+    drawn: _Floats,
+    contrasts: Sequence[tuple[int, int]],
+    method: str,
+    confidence: float,
+) -> _Floats: ...
+
+# Shares of places and of wins [n, n], first and last place of the interval, replicates counted.
+def rank_shares(
+    drawn: _Floats, confidence: float
+) -> tuple[_Floats, _Floats, list[tuple[float, float]], int]: ...
+
+# values [n_sources, n_first, n_second].
+def seed_errors(values: _Floats, confidence: float) -> dict[str, Any]: ...
+
+# error: variance and freedom; anchor: score, variance, freedom; streams: seed, first, end.
+def rank_draws(
+    means: _Floats,
+    error: tuple[float, float],
+    anchor: tuple[float, float, float] | None,
+    streams: tuple[int, int, int],
+    n_threads: int | None = None,
+) -> _Floats: ...
+def sign_flip(differences: _Floats, n_draws: int, seed: int) -> float: ...
+def student_quantile(level: float, freedom: float) -> float: ...
+def range_quantile(level: float, n: int, freedom: float) -> float: ...
+def range_distribution(q: float, n: int, freedom: float) -> float: ...
+def wilson(successes: float, n: float, confidence: float) -> tuple[float, float]: ...
+
+# Comparing methods. candidates: scores, truth, source number; lists: offsets, baseline, target.
+def permuted_metric(
+    candidates: tuple[_Floats, _Floats, _Whole],
+    lists: tuple[_Whole, _Floats, _Whole],
+    conventions: _Conventions,
+    metric: int,
+    streams: tuple[int, int],
+    n_threads: int | None = None,
+) -> list[float]: ...
+def adjusted_p_values(p_values: Sequence[float], method: str) -> list[float]: ...
+
+# average ranks from 1, statistic, p-value, critical difference.
+def friedman_test(
+    scores: _Floats, confidence: float
+) -> tuple[list[float], float, float, float]: ...
+
+# Consistency. value and chance level; measure by name with persistence and k.
+def agreement(
+    first: _Floats, second: _Floats, measure: str, persistence: float, k: int
+) -> tuple[float, float]: ...
+def mean_agreement(
+    table: _Floats, measure: str, persistence: float, k: int
+) -> tuple[float, float]: ...
+def concordance(table: _Floats) -> float: ...
+def split_half(table: _Floats) -> tuple[float, float]: ...
+def component_names() -> list[str]: ...
+
+# estimates, degrees of freedom, draws [n_draws, 5]; streams: seed and number of draws.
+def variance_components(
+    cube: _Floats, streams: tuple[int, int], n_threads: int | None = None
+) -> tuple[list[float], list[float], _Floats]: ...

@@ -1,5 +1,7 @@
 //! The only room that knows Python: convert, detach, call, wrap.
 
+mod comparison;
+mod consistency;
 mod convert;
 mod detach;
 mod embeddings;
@@ -9,6 +11,7 @@ mod files;
 mod icl;
 mod icl_arrays;
 mod low_rank;
+mod resampling;
 mod selection;
 mod similarity;
 mod threads;
@@ -21,11 +24,14 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("is_debug_build", cfg!(debug_assertions))?;
+    comparison::register(module)?;
+    consistency::register(module)?;
     embeddings::register(module)?;
     files::register(module)?;
     low_rank::register(module)?;
     threads::register(module)?;
     tokens::register(module)?;
+    resampling::register(module)?;
     selection::register(module)?;
     evaluation::register(module)?;
     icl::register(module)?;

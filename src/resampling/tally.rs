@@ -1,0 +1,134 @@
+//! How often each candidate took each place and beat each other, counted in whole numbers.
+//!
+//! Tied candidates share the places they hold, as if ties were broken at random, and half of the
+//! win. A place is counted in units of 1 / `ONE`, so that adding and merging stay exact.
+
+use ndarray::{Array2, ArrayView1, ArrayView2};
+
+/// A whole place, in counts.
+pub const ONE: u64 = 1 << 32;
+
+/// Counts over replicates; adding and merging in any order gives the same numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// `[n, n]`: how often a candidate held a place from 0, best first, in units of 1 / `ONE`.
+    pub places: Array2<u64>,
+    /// `[n, n]`: twice the wins of row over column, ties counting once.
+    pub wins: Array2<u64>,
+    /// Replicates that were counted; one with a missing score is not.
+    pub count: u64,
+}
+
+impl Tally {
+    /// Nothing counted yet, `n` candidates.
+    pub fn new(n: usize) -> Self {
+        Self {
+            places: Array2::zeros((n, n)),
+            wins: Array2::zeros((n, n)),
+            count: 0,
+        }
+    }
+
+    /// Counts all `replicates [n_replicates, n]`.
+    pub fn of(replicates: ArrayView2<'_, f64>) -> Self {
+        let mut tally = Self::new(replicates.ncols());
+        for row in replicates.outer_iter() {
+            tally.add(row);
+        }
+        tally
+    }
+
+    /// Counts one replicate of scores, higher is better.
+    pub fn add(&mut self, scores: ArrayView1<'_, f64>) {
+        if scores.iter().any(|score| score.is_nan()) {
+            return;
+        }
+        for (a, &own) in scores.iter().enumerate() {
+            let (mut better, mut equal) = (0, 0);
+            for (wins, &other) in self.wins.row_mut(a).iter_mut().zip(scores) {
+                better += usize::from(other > own);
+                equal += usize::from(other == own);
+                *wins += 2 * u64::from(own > other) + u64::from(own == other);
+            }
+            self.wins[[a, a]] -= 1;
+            for place in better..better + equal {
+                self.places[[a, place]] += ONE / equal as u64;
+            }
+        }
+        self.count += 1;
+    }
+
+    /// Counts of both.
+    pub fn merged(mut self, other: &Self) -> Self {
+        self.places += &other.places;
+        self.wins += &other.wins;
+        self.count += other.count;
+        self
+    }
+
+    /// Shares of the replicates: of places [n, n] and of wins [n, n], NaN if none was counted.
+    pub fn shares(&self) -> (Array2<f64>, Array2<f64>) {
+        let count = self.count as f64;
+        let places = self.places.map(|&held| held as f64 / ONE as f64 / count);
+        (places, self.wins.map(|&won| won as f64 / 2.0 / count))
+    }
+}
+
+/// First and last place of an interval of `confidence` from the shares of the places: those
+/// whose mid-probability from either side exceeds half of what is left out. Mid-probabilities
+/// (Lancaster 1961) because places are few: whole tails would cover more than is asked for.
+pub fn rank_interval(shares: ArrayView1<'_, f64>, confidence: f64) -> (f64, f64) {
+    let tail = (1.0 - confidence) / 2.0;
+    let total: f64 = shares.sum();
+    let mut below = 0.0;
+    let mut kept = Vec::with_capacity(shares.len());
+    for (place, &share) in shares.iter().enumerate() {
+        let middle = below + share / 2.0;
+        if share > 0.0 && middle > tail * total && total - middle > tail * total {
+            kept.push(place as f64);
+        }
+        below += share;
+    }
+    let ends = (kept.first(), kept.last());
+    match ends {
+        (Some(&first), Some(&last)) => (first, last),
+        _ => (f64::NAN, f64::NAN),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn tied_candidates_share_places_and_wins() {
+        let tally = Tally::of(array![[2.0, 1.0, 2.0], [f64::NAN, 1.0, 2.0]].view());
+        assert_eq!(tally.count, 1);
+        let (places, wins) = tally.shares();
+        assert_eq!(places.row(0).to_vec(), [0.5, 0.5, 0.0]);
+        assert_eq!(places.row(1).to_vec(), [0.0, 0.0, 1.0]);
+        assert_eq!(wins.row(0).to_vec(), [0.0, 1.0, 0.5]);
+    }
+
+    #[test]
+    fn shards_merge_in_any_order() {
+        let (first, second) = (array![[1.0, 2.0]], array![[3.0, 2.0], [1.0, 1.0]]);
+        let (a, b) = (Tally::of(first.view()), Tally::of(second.view()));
+        assert_eq!(a.clone().merged(&b), b.merged(&a));
+    }
+
+    #[test]
+    fn an_interval_of_places_leaves_both_tails_out() {
+        assert_eq!(
+            rank_interval(array![0.01, 0.97, 0.02].view(), 0.95),
+            (1.0, 1.0)
+        );
+        assert_eq!(
+            rank_interval(array![0.06, 0.88, 0.06].view(), 0.95),
+            (0.0, 2.0)
+        );
+        assert_eq!(rank_interval(array![1.0, 0.0].view(), 0.95), (0.0, 0.0));
+    }
+}
