@@ -30,7 +30,7 @@ FLOORS = [
     {"cli", "__main__"},
 ]
 BESIDE = {"torch"}
-TWINS = {"_reference", "_reference_evaluation"}
+TWINS = {"_reference", "_reference_evaluation", "_reference_transferability"}
 FACADE = {"__init__", "kinatlas"}
 FRAMEWORKS = {"torch", "jax", "tensorflow", "transformers", "peft"}
 OPTIONAL = FRAMEWORKS | {

@@ -178,3 +178,17 @@ def score_saturation(
     scores: _Floats, own: list[int | None], range: tuple[float, float] | None = None
 ) -> tuple[float | None, list[int]]: ...
 def kernels() -> list[dict[str, Any]]: ...
+
+# Inputs of one cell as packed tokens of one task, and one class number an example.
+_TransferCell: TypeAlias = tuple[_PackedTokens, _Whole]
+
+def transferability_methods() -> list[dict[str, Any]]: ...
+
+# options: k, epsilon, temperature, covariance.
+def transferability_scores(
+    cells: Sequence[_TransferCell],
+    method: str,
+    options: tuple[int, float, float, str],
+    n_threads: int | None = None,
+    progress: _Progress | None = None,
+) -> list[float]: ...

@@ -13,6 +13,7 @@ mod selection;
 mod similarity;
 mod threads;
 mod tokens;
+mod transferability;
 
 use pyo3::prelude::*;
 
@@ -30,5 +31,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     evaluation::register(module)?;
     icl::register(module)?;
     similarity::register(module)?;
+    transferability::register(module)?;
     Ok(())
 }
