@@ -60,7 +60,7 @@ def transferability_matrix(
     >>> inputs = {"rte": {"mnli": line, "sst2": [[0.0], [5.0], [1.0], [6.0]]}}
     >>> matrix = transferability_matrix(inputs, {"rte": [0, 0, 1, 1]}, method="logme")
     >>> matrix.row("rte").round(3)
-    array([-0.693, -0.998])
+    array([-0.514, -1.061])
     """
     if not inputs or not any(inputs.values()):
         raise ShapeError("inputs: got no features at all, expected {target: {source: features}}")
@@ -75,11 +75,11 @@ def transferability_matrix(
             [(given[sources[place]], labels[target]) for place in kept],
             method=method,
             n_threads=n_threads,
+            progress=None if progress is None else _after(done, progress),
+            names=[f"source '{sources[place]}' for target '{target}'" for place in kept],
             **options,
         )
         done += len(kept)
-        if progress is not None:
-            progress(done)
     info = transferability.method_info(method)
     return SimilarityMatrix(
         values=values,
@@ -88,3 +88,7 @@ def transferability_matrix(
         kernel=method,
         options={"needs": info.needs, **checked_options(info, options)},
     )
+
+
+def _after(done: int, progress: Callable[[int], object]) -> Callable[[int], object]:
+    return lambda finished: progress(done + finished)

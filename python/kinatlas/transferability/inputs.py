@@ -39,6 +39,10 @@ def as_cell(inputs: Any, codes: npt.NDArray[np.int64], needs: str, label: str) -
             f"{label}: got {n_rows} rows and {len(codes)} labels, expected one row "
             "[n, dim] for every label [n]"
         )
+    if len(set(codes.tolist())) < 2:
+        raise ShapeError(
+            f"{label}: all {len(codes)} labels are equal, expected two classes or more"
+        )
     return packed, codes
 
 

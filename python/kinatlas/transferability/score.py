@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,12 +73,14 @@ def score_many(
     method: str = "logme",
     n_threads: int | None = None,
     progress: Callable[[int], object] | None = None,
+    names: Sequence[str] | None = None,
     **options: Any,
 ) -> list[float]:
     """Return the scores of many pairs of inputs and labels, computed beside each other.
 
     Every score runs on one thread, so the number of threads changes no bit. ``progress``
-    receives the number of finished pairs. Otherwise as `score`.
+    receives the number of finished pairs; ``names`` say whose inputs an error message means.
+    Otherwise as `score`.
 
     Examples
     --------
@@ -88,10 +90,12 @@ def score_many(
     """
     info = method_info(method)
     chosen = checked_options(info, options)
-    label = info.needs.replace("_", " ")
-    read = [
-        as_cell(inputs, as_codes(labels, "labels"), info.needs, label) for inputs, labels in cells
-    ]
+    read = []
+    for place, (inputs, labels) in enumerate(cells):
+        of = "" if names is None else f" of {names[place]}"
+        codes = as_codes(labels, f"labels{of}")
+        label = info.needs.replace("_", " ") + of
+        read.append(as_cell(inputs, codes, info.needs, label))
     if method == "nleep":
         read = [_clustered(cell, chosen) for cell in read]
         method = "leep"
