@@ -60,8 +60,8 @@ def logme(x: Floats, y: Whole) -> float:
         def at(log_ratio: float, target: Floats = target) -> float:
             ratio = np.exp(log_ratio) * scale
             inner = np.eye(len(x)) + x @ x.T / ratio
-            beta = len(x) / (target @ np.linalg.solve(inner, target))
-            return log_evidence(x, target, ratio * beta, beta)
+            beta = float(len(x) / (target @ np.linalg.solve(inner, target)))
+            return log_evidence(x, target, float(ratio * beta), beta)
 
         low, high = np.log(1e-12), np.log(1e12)
         for _ in range(12):
