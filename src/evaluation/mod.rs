@@ -12,6 +12,7 @@
 
 mod best_rank;
 mod correlation;
+pub mod decide;
 mod gains;
 mod means;
 mod ndcg;

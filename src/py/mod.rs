@@ -1,6 +1,7 @@
 //! The only room that knows Python: convert, detach, call, wrap.
 
 mod convert;
+mod decide;
 mod detach;
 mod embeddings;
 mod errors;
@@ -29,6 +30,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     tokens::register(module)?;
     selection::register(module)?;
     evaluation::register(module)?;
+    decide::register(module)?;
     icl::register(module)?;
     similarity::register(module)?;
     transferability::register(module)?;
