@@ -210,7 +210,7 @@ def stack_predictors(predictors: _Floats, truth: _Floats) -> _Floats: ...
 # Target numbers, source numbers and standardised scores of cells.
 _GainCells: TypeAlias = tuple[_Whole, _Whole, _Floats]
 
-# Means, deviations, expected improvements; variances of targets, sources and score.
+# Mean, deviation and expected improvement of every wanted cell.
 def forecast_gains(
     known: _GainCells, gains: _Floats, wanted: _GainCells, best: _Floats
-) -> tuple[_Floats, _Floats, _Floats, list[float]]: ...
+) -> list[tuple[float, float, float]]: ...

@@ -104,38 +104,25 @@ fn cells((targets, sources, scores): &Cells<'_>) -> Result<Vec<Cell>> {
         .collect())
 }
 
-type Forecasts<'py> = (Numbers<'py>, Numbers<'py>, Numbers<'py>, [f64; 3]);
-
 #[pyfunction]
-fn forecast_gains<'py>(
-    py: Python<'py>,
-    known: Cells<'py>,
-    gains: PyReadonlyArray1<'py, f64>,
-    wanted: Cells<'py>,
-    best: PyReadonlyArray1<'py, f64>,
-) -> PyResult<Forecasts<'py>> {
+fn forecast_gains(
+    py: Python<'_>,
+    known: Cells<'_>,
+    gains: PyReadonlyArray1<'_, f64>,
+    wanted: Cells<'_>,
+    best: PyReadonlyArray1<'_, f64>,
+) -> PyResult<Vec<(f64, f64, f64)>> {
     let (known, gains, wanted) = (cells(&known)?, gains.as_array().to_vec(), cells(&wanted)?);
     let model = detached(py, Some(1), None, |_| GainModel::fit(known, &gains))?;
-    let found: Vec<_> = wanted
+    let described = |(cell, &best)| {
+        let found = model.forecast(cell);
+        (found.mean, found.deviation, found.improvement(best))
+    };
+    Ok(wanted
         .into_iter()
-        .map(|cell| model.forecast(cell))
-        .collect();
-    let ahead = found
-        .iter()
         .zip(best.as_array())
-        .map(|(one, &best)| one.improvement(best));
-    let [means, deviations]: [Vec<f64>; 2] = [
-        found.iter().map(|one| one.mean).collect(),
-        found.iter().map(|one| one.deviation).collect(),
-    ];
-    let ahead: Vec<f64> = ahead.collect();
-    let variances = model.variances();
-    Ok((
-        means.to_pyarray(py),
-        deviations.to_pyarray(py),
-        ahead.to_pyarray(py),
-        variances,
-    ))
+        .map(described)
+        .collect())
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -178,9 +178,8 @@ class Abstention(Tabular):
         >>> matrix = SimilarityMatrix([[0.9, 0.1], [0.2, 0.4]], ["a", "b"], ["s", "t"], "flatten")
         >>> table = TransferTable.from_arrays(
         ...     list("aabb"), list("stst"), [70.0, 58, 52, 57], baseline=[60.0] * 4)
-        >>> print(evaluate_abstention(matrix, table).explain("negative_rate"))
-        The top source loses against no transfer on 1 of 2 targets (50 %, 95 % interval 9 to 91 %); \
-a source drawn at random loses on 75 %.
+        >>> print(evaluate_abstention(matrix, table).explain("help_rate"))
+        The top source helps on 1 of 2 targets (50 %, 95 % interval 9 to 91 %).
         """
         from kinatlas.evaluation.abstained_words import SENTENCES
 

@@ -115,12 +115,13 @@ class Knowledge:
         """
         known = np.argwhere(~np.isnan(self.measured)).astype(np.int64)
         gains = self.measured[known[:, 0], known[:, 1]]
-        mean, deviation, ahead, _ = _core.forecast_gains(
+        found = _core.forecast_gains(
             self._cells(known[:, 0], known[:, 1]),
             gains,
             self._cells(rows, columns),
             np.array([self._best(row, gains) for row in rows]),
         )
+        mean, deviation, ahead = np.array(found).T
         return mean, deviation, ahead
 
     def _cells(self, rows: Any, columns: Any) -> tuple[Any, Any, Floats]:

@@ -57,7 +57,7 @@ class BudgetCurve(Tabular):
         >>> matrix = SimilarityMatrix([[0.9, 0.8, 0.1]], ["rte"], ["a", "b", "c"], "flatten")
         >>> table = TransferTable.from_arrays(["rte"] * 3, ["a", "b", "c"], [60.0, 80.0, 40.0])
         >>> round(evaluate_budget(matrix, table).summary()["random"], 3)
-        13.889
+        11.111
         """
         means = {
             name: getattr(self, name).mean(axis=1) for name in ("planned", "by_score", "random")
@@ -78,10 +78,11 @@ class BudgetCurve(Tabular):
         """
         numbers = self.summary()
         verdict = "beats" if numbers["planned"] < numbers["random"] else "does not beat"
+        lost = {name: f"{numbers[name]:.2f} %" for name in ("planned", "by_score", "random")}
         return (
-            f"Averaged over all numbers of runs, the planned order loses {numbers['planned']:.2f} % "
-            f"of the best score, the order of scores {numbers['by_score']:.2f} %, a random order "
-            f"{numbers['random']:.2f} %: the plan {verdict} random order, on "
+            f"Averaged over all numbers of runs, the planned order loses {lost['planned']} of the "
+            f"best score, the order of scores {lost['by_score']}, a random order "
+            f"{lost['random']}: the plan {verdict} random order, on "
             f"{numbers['n_targets_won']:.0f} of {numbers['n_targets']:.0f} targets."
         )
 
@@ -121,7 +122,7 @@ def evaluate_budget(matrix: SimilarityMatrix, transfer: TransferTable) -> Budget
         truth = measured[row]
         best = float(truth[columns].max())
         plan = _planned(z, measured, row, columns, names, n_runs)
-        score_order = sorted(columns, key=lambda at, row=row: (-z[row, at], names[at]))
+        score_order = [int(at) for at in columns[np.lexsort((names[columns], -z[row, columns]))]]
         for curve, order in ((planned, plan), (by_score, score_order)):
             for count in range(n_runs):
                 reached = float(truth[order[: count + 1]].max())

@@ -108,11 +108,6 @@ impl GainModel {
             .ok_or_else(|| Error::Value("no model of the gains could be fitted".into()))
     }
 
-    /// Variances of targets, sources and score that were chosen, relative to the noise.
-    pub fn variances(&self) -> Variances {
-        self.variances
-    }
-
     /// What measuring `cell` would give.
     pub fn forecast(&self, cell: Cell) -> Forecast {
         let row = Mat::from_fn(self.cells.len(), 1, |at, _| {
