@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kinatlas import errors, io
+from kinatlas import errors, io, transferability
 from kinatlas._core import __version__, num_threads, set_num_threads
 from kinatlas.evaluation import Evaluation, TransferTable, evaluate
 from kinatlas.io import load_atlas, save_atlas
@@ -59,4 +59,5 @@ __all__ = [
     "set_num_threads",
     "similarity_matrix",
     "token_similarity",
+    "transferability",
 ]
