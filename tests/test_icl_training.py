@@ -37,33 +37,17 @@ def test_descent_on_the_population_loss_reaches_the_optimum(setting: str, inputs
     assert (np.diff(run.history) <= 0).all()
 
 
-def tiny() -> Mixture:
-    means = np.outer([1.4, -0.6], np.ones(2))
-    return Mixture([0.3, 0.7], means, [np.eye(2)] * 2, noise_variance=0.09)
-
-
 @pytest.mark.parametrize("setting", ["plain", "joint_prompt"])
 def test_adam_on_raw_weights_comes_within_two_per_cent(setting: str) -> None:
-    runs = (
-        fit_gd(
-            tiny(),
-            5,
-            setting,
-            method="adam",
-            n_steps=1000,
-            batch_per_task=128,
-            learning_rate=0.01,
-            n_check=50_000,
-            rng=rng,
-            n_threads=1,  # batches this small gain nothing from a second thread
-        )
-        for rng in (1, 2)
-    )
-    # Some random starts stay at a saddle; the better of two is what a practitioner would keep.
-    best = min(runs, key=lambda run: run.loss)
-    # The free layer lies below the reduced model's optimum where the mixture is skewed: third
-    # moments of the labels tell the task vector's sign (docs/icl.md), here 0.8 per cent.
-    assert abs(best.gap) < 0.02
+    means = np.outer([1.4, -0.6], np.ones(5))
+    mixture = Mixture([0.3, 0.7], means, [np.eye(5)] * 2, noise_variance=0.09)
+    # One thread: batches this small gain nothing from a second.
+    run = fit_gd(mixture, 10, setting, method="adam", rng=1, n_threads=1)
+    # Seeds 1 to 4 end between -0.3 and +1.4 per cent (docs/icl.md). Where the mixture is skewed, a
+    # free layer can lie below the optimum of the reduced model: third moments of the labels tell
+    # the sign of the task vector.
+    assert run.standard_error < 0.003 * run.optimum.loss
+    assert abs(run.gap) < 0.02
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from kinatlas import Report, SimilarityMatrix
-from kinatlas.errors import FormatError
+from kinatlas import Atlas, Report, SimilarityMatrix
+from kinatlas.errors import DTypeError, FormatError
+from kinatlas.report import content_hash
 
 
 class Balance(HTMLParser):
@@ -61,7 +64,8 @@ def test_the_page_needs_nothing_from_anywhere_else() -> None:
 
 def test_all_layouts_hold_every_section() -> None:
     report = Report("Title").add_text("One", "first").add_table("Two", {"score": [0.25]})
-    for text in (report.to_text(), report.to_markdown(), report.to_html()):
+    pages = (report.to_text(), report.to_markdown(), report.to_html(), report.to_latex())
+    for text in pages:
         for word in ("Title", "One", "first", "Two", "0.2500"):
             assert word in text
 
@@ -78,5 +82,68 @@ def test_the_same_report_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match=r"\.html, \.md, \.txt"):
+    with pytest.raises(FormatError, match=r"\.html, \.md, \.txt, \.tex, \.json"):
         Report("r").save(tmp_path / "report.pdf")
+
+
+def test_latex_prints_every_name_as_it_is() -> None:
+    page = hostile_report().to_latex()
+    assert r"c\_d" in page
+    assert not re.search(r"(?<!\\)[_%$#]", page.replace(r"\\", ""))
+
+
+def test_json_holds_numbers_in_full_and_null_for_nan() -> None:
+    page = json.loads(hostile_report().add_table("one", {"score": [1 / 3]}).to_json())
+    assert page["title"] == HOSTILE
+    assert page["sections"][1]["columns"] == {
+        "target": [HOSTILE, HOSTILE],
+        "source": ["a|b", "c_d"],
+        "score": [0.5, None],
+    }
+    assert page["sections"][2]["columns"]["score"] == [1 / 3]
+    assert page["record"] is None
+
+
+def test_the_record_names_versions_seeds_conventions_and_hashes(tmp_path: Path) -> None:
+    matrix = SimilarityMatrix([[0.5]], ["rte"], ["mnli"], "flatten")
+    report = Report("r").add_record(
+        inputs={"matrix": matrix}, conventions={"gain": "linear"}, seeds=[0, 1]
+    )
+    record = json.loads(report.save(tmp_path / "r.json").read_text(encoding="utf-8"))["record"]
+    assert record["versions"]["numpy"] == np.__version__
+    assert (record["seeds"], record["conventions"]) == ([0, 1], {"gain": "linear"})
+    assert record["inputs"]["matrix"]["sha256"] == content_hash(matrix)
+    for page in (report.to_text(), report.to_html(), report.to_latex()):
+        assert content_hash(matrix) in page
+
+
+def test_a_hash_follows_content_and_nothing_else(tmp_path: Path) -> None:
+    tokens = np.arange(6.0).reshape(2, 3)
+    atlas = Atlas.from_arrays({"a": tokens, "b": tokens[:1]}, space="t5")
+    assert content_hash(atlas) == content_hash(
+        Atlas.from_arrays({"a": tokens.T.copy().T, "b": tokens[:1].tolist()}, space="t5")
+    )
+    others = [
+        Atlas.from_arrays({"a": tokens, "b": tokens[:1]}, space="t6"),
+        Atlas.from_arrays({"a": tokens[:1], "b": tokens}, space="t5"),
+        Atlas.from_arrays({"b": tokens[:1], "a": tokens}, space="t5"),
+        Atlas.from_arrays({"a": np.float32(tokens), "b": np.float32(tokens[:1])}, space="t5"),
+        tokens,
+        tokens.T,
+        [1, 2],
+        [[1], 2],
+        "[1, 2]",
+        {"a": 1, "b": 2},
+        {"a": 2, "b": 1},
+        None,
+        True,
+        1.0,
+    ]
+    hashes = [content_hash(content) for content in [atlas, *others]]
+    assert len(set(hashes)) == len(hashes)
+    assert content_hash({"a": 1, "b": 2}) == content_hash({"b": 2, "a": 1})
+    for name in ("one.csv", "two.csv"):
+        (tmp_path / name).write_text("target,source,score", encoding="utf-8")
+    assert content_hash(tmp_path / "one.csv") == content_hash(tmp_path / "two.csv")
+    with pytest.raises(DTypeError, match="got object"):
+        content_hash(object())

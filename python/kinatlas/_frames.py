@@ -14,7 +14,16 @@ from typing import Any, TypeAlias
 
 from kinatlas.errors import MissingDependencyError
 
-__all__ = ["Columns", "Tabular", "as_html", "as_latex", "as_markdown", "as_text", "require"]
+__all__ = [
+    "Columns",
+    "Tabular",
+    "as_html",
+    "as_latex",
+    "as_markdown",
+    "as_text",
+    "latex_escaped",
+    "require",
+]
 
 #: Ordered columns, name to values, all of one length.
 Columns: TypeAlias = Mapping[str, Sequence[object]]
@@ -129,8 +138,8 @@ def as_latex(columns: Columns) -> str:
     \end{tabular}
     """
     rules = "".join("r" if _is_numeric(values) else "l" for values in columns.values())
-    lines = [" & ".join(row) + r" \\" for row in _rows(columns, _latex_escaped)]
-    head = " & ".join(_latex_escaped(name) for name in columns) + r" \\"
+    lines = [" & ".join(row) + r" \\" for row in _rows(columns, latex_escaped)]
+    head = " & ".join(latex_escaped(name) for name in columns) + r" \\"
     frame = [rf"\begin{{tabular}}{{{rules}}}", r"\hline", head, r"\hline"]
     return "\n".join([*frame, *lines, r"\hline", r"\end{tabular}"])
 
@@ -211,5 +220,6 @@ def _markdown_escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
 
 
-def _latex_escaped(text: str) -> str:
+def latex_escaped(text: str) -> str:
+    """Return text that LaTeX prints as it is."""
     return "".join(_LATEX.get(character, character) for character in text)

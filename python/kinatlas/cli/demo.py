@@ -85,6 +85,12 @@ def run(out: Path) -> None:
         f"What the numbers of {_SHOWN_KERNEL} mean, seed {seed}",
         first.explain().replace("\n", "\n\n"),
     )
+    prompts = {f"prompts, seed {number}": atlas for number, atlas in study.atlases.items()}
+    report = report.add_record(
+        inputs=prompts | {"transfer": study.transfer},
+        conventions={name: first.conventions[name] for name in ("gain", "units", "ties", "self")},
+        seeds=list(study.atlases),
+    )
     print(f"wrote {out / 'similarity.png'}, {out / 'rankings.png'}")
     print(f"wrote {report.save(out / 'report.html')}")
 

@@ -66,7 +66,7 @@ def fit_gd(
     setting: Setting | str,
     *,
     method: Literal["population", "adam"] = "population",
-    n_steps: int = 2000,
+    n_steps: int = 4000,
     batch_per_task: int = 384,
     learning_rate: float = 5e-3,
     start: AttentionWeights | None = None,

@@ -73,18 +73,18 @@ def simulate(
     n_sequences: int = 100_000,
     *,
     setting: Setting | str | Optimum = "plain",
-    method: Method | str = "sequences",
+    method: Method | str = "sufficient",
     rng: Rng = None,
     n_threads: int | None = None,
 ) -> Simulation:
     """Return the loss of a setting's optimum on drawn sequences, the query integrated out.
 
     Tasks are strata: each gets its share of ``n_sequences``, so the choice of the task adds no
-    variance. ``sequences`` draws everything; ``antithetic`` uses every context twice, with
-    opposite task deviation and label noise; ``sufficient`` draws only the Gram matrix of the
-    inputs and the noise it carries, which leaves the distribution of the loss as it is;
-    ``conditional`` draws the Gram matrix and integrates task vector and noise out. docs/icl.md has
-    their measured efficiency.
+    variance. ``sufficient`` draws only what the loss depends on, the Gram matrix of the inputs
+    and the noise it carries: losses have the distribution that ``sequences``, which draws
+    everything, gives them. ``antithetic`` uses every context twice, with opposite task deviation
+    and label noise; ``conditional`` draws the Gram matrix and integrates task vector and noise
+    out. docs/icl.md has their measured efficiency.
 
     Parameters
     ----------

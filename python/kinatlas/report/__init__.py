@@ -1,5 +1,6 @@
-"""Pages people read: text, Markdown and self-contained HTML out of finished results."""
+"""Pages people read, out of finished results: text, Markdown, LaTeX, JSON, self-contained HTML."""
 
 from kinatlas.report.page import Report
+from kinatlas.report.record import content_hash
 
-__all__ = ["Report"]
+__all__ = ["Report", "content_hash"]

@@ -1,37 +1,27 @@
-"""A report is a title and sections of text, tables and pictures, laid out three ways."""
+"""A report is a title and sections of text, tables and pictures, laid out in several ways."""
 
 from __future__ import annotations
 
-import base64
-import html
 import io
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kinatlas._frames import Columns, Tabular, as_html, as_markdown, as_text
+from kinatlas._frames import Columns, Tabular
 from kinatlas.errors import FormatError
+from kinatlas.report.layouts import (
+    Section,
+    html_page,
+    json_page,
+    latex_page,
+    markdown_page,
+    text_page,
+)
+from kinatlas.report.record import record_of
 
 __all__ = ["Report"]
-
-_STYLE = (
-    "p{white-space:pre-line}"
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;"
-    "color:#1b1b1b;background:#fff}h1,h2{line-height:1.2}table{border-collapse:collapse;"
-    "margin:1rem 0;font-size:.9rem}th,td{padding:.25rem .7rem;border-bottom:1px solid #ddd}"
-    "th{text-align:left;border-bottom:2px solid #999}td{font-variant-numeric:tabular-nums}"
-    "caption{text-align:left;font-weight:600}img{max-width:100%;height:auto}figure{margin:1rem 0}"
-    "figcaption{color:#555;font-size:.9rem}"
-)
-
-
-@dataclass(frozen=True)
-class _Section:
-    heading: str
-    text: str = ""
-    columns: Columns | None = None
-    image: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +47,9 @@ class Report:
     """
 
     title: str
-    sections: tuple[_Section, ...] = ()
+    sections: tuple[Section, ...] = ()
+    #: Versions, seeds, conventions and hashes of the inputs; see ``add_record``.
+    record: Mapping[str, Any] | None = None
 
     def add_text(self, heading: str, text: str) -> Report:
         """Add a section of plain text; blank lines part paragraphs.
@@ -67,7 +59,7 @@ class Report:
         >>> len(Report("r").add_text("Why", "Because.").sections)
         1
         """
-        return self._with(_Section(heading, text))
+        return self._with(Section(heading, text))
 
     def add_table(self, heading: str, table: Tabular | Columns, text: str = "") -> Report:
         """Add a result or a mapping of columns as a table, with a sentence above it.
@@ -78,7 +70,7 @@ class Report:
         True
         """
         columns = table._columns() if isinstance(table, Tabular) else table
-        return self._with(_Section(heading, text, columns=columns))
+        return self._with(Section(heading, text, columns=columns))
 
     def add_figure(self, heading: str, axes: Any, text: str = "") -> Report:
         """Add the figure that matplotlib Axes belong to, embedded as a PNG.
@@ -92,9 +84,46 @@ class Report:
         """
         buffer = io.BytesIO()
         axes.figure.savefig(buffer, format="png", metadata={"Software": None})
-        return self._with(_Section(heading, text, image=buffer.getvalue()))
+        return self._with(Section(heading, text, image=buffer.getvalue()))
 
-    def _with(self, section: _Section) -> Report:
+    def add_record(
+        self,
+        *,
+        inputs: Mapping[str, Any],
+        conventions: Mapping[str, Any] | None = None,
+        seeds: Any = None,
+        heading: str = "How this page was made",
+    ) -> Report:
+        """Add versions, seeds, conventions and the SHA-256 of every input.
+
+        Whoever has the same inputs finds the same hashes: an Atlas, a matrix, a transfer table or
+        a file is hashed by what it holds, not by where it lies.
+
+        Raises
+        ------
+        DTypeError
+            If an input is none of these, nor made of arrays, numbers and texts.
+
+        Examples
+        --------
+        >>> from kinatlas.tasks import Atlas
+        >>> atlas = Atlas.from_arrays({"mnli": [1.0, 2.0]})
+        >>> report = Report("r").add_record(inputs={"prompts": atlas}, seeds=[0])
+        >>> report.record["inputs"]["prompts"]["sha256"][:12]
+        'ba45e11da6f1'
+        """
+        record = record_of(inputs, conventions or {}, seeds)
+        rows = [(f"version of {name}", value, "") for name, value in record["versions"].items()]
+        rows += [] if seeds is None else [("seeds", str(record["seeds"]), "")]
+        rows += [(name, str(value), "") for name, value in record["conventions"].items()]
+        rows += [(name, seen["what"], seen["sha256"]) for name, seen in record["inputs"].items()]
+        names = ("what", "value", "sha256")
+        columns = {
+            name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)
+        }
+        return replace(self._with(Section(heading, columns=columns)), record=record)
+
+    def _with(self, section: Section) -> Report:
         return replace(self, sections=(*self.sections, section))
 
     def to_text(self) -> str:
@@ -110,12 +139,7 @@ class Report:
         ------
         mnli comes first.
         """
-        lines = [self.title, "=" * len(self.title)]
-        for section in self.sections:
-            lines += ["", section.heading, "-" * len(section.heading)]
-            lines += [section.text] if section.text else []
-            lines += [as_text(section.columns)] if section.columns is not None else []
-        return "\n".join(lines)
+        return text_page(self.title, self.sections)
 
     def to_markdown(self) -> str:
         """Return the report as Markdown, pictures left out.
@@ -125,12 +149,29 @@ class Report:
         >>> Report("Kin of RTE").to_markdown()
         '# Kin of RTE'
         """
-        parts = [f"# {self.title}"]
-        for section in self.sections:
-            parts += [f"## {section.heading}"]
-            parts += [section.text] if section.text else []
-            parts += [as_markdown(section.columns)] if section.columns is not None else []
-        return "\n\n".join(parts)
+        return markdown_page(self.title, self.sections)
+
+    def to_latex(self) -> str:
+        r"""Return the report as LaTeX to be included in a paper, pictures left out; no packages.
+
+        Examples
+        --------
+        >>> print(Report("100 % of RTE").to_latex().strip())
+        \section{100 \% of RTE}
+        """
+        return latex_page(self.title, self.sections)
+
+    def to_json(self) -> str:
+        """Return text, tables and record as JSON, pictures left out; NaN becomes null.
+
+        Examples
+        --------
+        >>> import json
+        >>> page = Report("r").add_table("t", {"score": [0.5, float("nan")]}).to_json()
+        >>> json.loads(page)["sections"][0]["columns"]
+        {'score': [0.5, None]}
+        """
+        return json_page(self.title, self.sections, self.record)
 
     def to_html(self) -> str:
         """Return one self-contained HTML page: escaped, no scripts, pictures inside.
@@ -140,16 +181,10 @@ class Report:
         >>> "<script>" in Report("<script>").to_html()
         False
         """
-        title = html.escape(self.title)
-        body = "".join(_section_html(section) for section in self.sections)
-        return (
-            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<style>{_STYLE}</style></head><body><h1>{title}</h1>{body}</body></html>\n"
-        )
+        return html_page(self.title, self.sections)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the report by the path's ending: ``.html``, ``.md`` or ``.txt``.
+        """Write the report by the path's ending: ``.html``, ``.md``, ``.txt``, ``.tex``, ``.json``.
 
         Raises
         ------
@@ -164,20 +199,14 @@ class Report:
         '# r'
         """
         path = Path(path)
-        writers = {".html": self.to_html, ".md": self.to_markdown, ".txt": self.to_text}
+        writers = {
+            ".html": self.to_html,
+            ".md": self.to_markdown,
+            ".txt": self.to_text,
+            ".tex": self.to_latex,
+            ".json": self.to_json,
+        }
         if path.suffix not in writers:
             raise FormatError(f"report file '{path}': expected an ending of {', '.join(writers)}")
         path.write_text(writers[path.suffix](), encoding="utf-8")
         return path
-
-
-def _section_html(section: _Section) -> str:
-    parts = [f"<section><h2>{html.escape(section.heading)}</h2>"]
-    parts += [f"<p>{html.escape(text)}</p>" for text in section.text.split("\n\n") if text]
-    if section.columns is not None:
-        parts.append(as_html(section.columns))
-    if section.image is not None:
-        picture = base64.b64encode(section.image).decode("ascii")
-        label = html.escape(section.heading, quote=True)
-        parts.append(f'<figure><img alt="{label}" src="data:image/png;base64,{picture}"></figure>')
-    return "".join(parts) + "</section>"
