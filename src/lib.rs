@@ -19,6 +19,7 @@ pub mod selection;
 pub mod similarity;
 pub mod threads;
 pub mod tokens;
+pub mod transferability;
 
 #[cfg(feature = "python")]
 mod py;

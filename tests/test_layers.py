@@ -32,7 +32,12 @@ FLOORS = [
     {"cli", "__main__"},
 ]
 BESIDE = {"torch"}
-TWINS = {"_reference", "_reference_evaluation", "_reference_consistency"}
+TWINS = {
+    "_reference",
+    "_reference_consistency",
+    "_reference_evaluation",
+    "_reference_transferability",
+}
 FACADE = {"__init__", "kinatlas"}
 FRAMEWORKS = {"torch", "jax", "tensorflow", "transformers", "peft"}
 OPTIONAL = FRAMEWORKS | {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kinatlas import errors, io
+from kinatlas import errors, io, transferability
 from kinatlas._core import __version__, num_threads, set_num_threads
 from kinatlas.evaluation import (
     Evaluation,
@@ -69,4 +69,5 @@ __all__ = [
     "similarity_matrix",
     "split_seeds",
     "token_similarity",
+    "transferability",
 ]

@@ -3,6 +3,7 @@
 mod comparison;
 mod consistency;
 mod convert;
+mod decide;
 mod detach;
 mod embeddings;
 mod errors;
@@ -16,6 +17,7 @@ mod selection;
 mod similarity;
 mod threads;
 mod tokens;
+mod transferability;
 
 use pyo3::prelude::*;
 
@@ -34,7 +36,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     resampling::register(module)?;
     selection::register(module)?;
     evaluation::register(module)?;
+    decide::register(module)?;
     icl::register(module)?;
     similarity::register(module)?;
+    transferability::register(module)?;
     Ok(())
 }
