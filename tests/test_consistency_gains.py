@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kinatlas import TransferTable
-from kinatlas.consistency import transfer_gains
+from kinatlas import TransferTable, similarity_matrix
+from kinatlas.consistency import reliability, seeds_needed, transfer_gains
+from kinatlas.datasets import load_minilm_prompts
 from kinatlas.errors import DTypeError, FormatError
 
 
@@ -90,3 +91,26 @@ def test_renaming_and_reordering_change_no_gain() -> None:
     forth, back = transfer_gains(first), transfer_gains(turned)
     np.testing.assert_allclose(forth.low, back.low[::-1, ::-1], rtol=1e-12)
     assert (forth.is_shown == back.is_shown[::-1, ::-1]).all()
+
+
+def test_the_best_source_is_named_where_a_task_is_among_the_sources() -> None:
+    names = ["a", "b", "c"]
+    generator = np.random.default_rng(4)
+    scores = 50 + generator.normal(size=(3, 3, 3)) * 0.1
+    for row, best in enumerate((1, 2, 0)):
+        scores[row, best] += 9
+    found = seeds_needed(TransferTable(scores, names, names, (0, 1, 2), None, "percent"))
+    assert found.columns["target"] == names
+    assert found.columns["best"] == ["b", "c", "a"]
+    assert "telling 'b' from the next" in found.explain("a")
+
+
+def test_reliability_with_a_predictor_leaves_own_cells_out_quietly() -> None:
+    study = load_minilm_prompts()
+    truth = study.transfer.select(sources=study.transfer.targets)
+    seeds = {
+        seed: similarity_matrix(atlas, kernel="feature_mean", center="auto")
+        for seed, atlas in study.atlases.items()
+    }
+    found = reliability(truth, seeds, n_replicates=200)
+    assert 0 < found["correlation"] < found["disattenuated"]
