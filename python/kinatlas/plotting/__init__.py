@@ -6,17 +6,29 @@ from kinatlas.plotting.icl import plot_decoupling_map, plot_loss_curves
 from kinatlas.plotting.ranking import plot_ranking
 from kinatlas.plotting.similarity import plot_similarity
 from kinatlas.plotting.trust import plot_rank_intervals, plot_seed_spread, plot_variance
+from kinatlas.plotting.superposition import (
+    plot_layer_sweep,
+    plot_plane,
+    plot_prompts,
+    plot_shares,
+    plot_simplex,
+)
 
 __all__ = [
     "plot_critical_difference",
     "plot_decoupling_map",
     "plot_evaluation",
     "plot_gains",
+    "plot_layer_sweep",
     "plot_loss_curves",
+    "plot_plane",
+    "plot_prompts",
     "plot_rank_intervals",
     "plot_ranking",
     "plot_risk_coverage",
     "plot_seed_spread",
+    "plot_shares",
     "plot_similarity",
+    "plot_simplex",
     "plot_variance",
 ]
