@@ -61,6 +61,7 @@ notebooks: dev ## execute every notebook from top to bottom
 bench: dev ## measure our kernels beside their peers, in one run
 	cargo bench --no-default-features --bench product
 	$(BIN)/python benches/icl.py
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python benches/transferability.py
 
 fixtures: dev ## rewrite tests/fixtures with today's peft
 	$(BIN)/maturin develop --release --quiet --extras $(EXTRAS),peft
