@@ -120,11 +120,13 @@ def test_the_chance_area_is_what_random_confidence_gets():
     assert np.mean(found) == pytest.approx(losses.mean(), abs=4 * 0.0024)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_where_closeness_tells_probabilities_beat_the_base_rate(seed):
-    numbers = evaluate_abstention(*study(n_targets=20, seed=seed, signal=1.0)).summary()
-    assert numbers["brier"] < numbers["brier_chance"]
-    assert numbers["gain_if_confident"] >= 0
+def test_where_closeness_tells_probabilities_beat_the_base_rate_of_picks():
+    # A single table of 20 targets may go either way; the mean over 20 of them may not.
+    runs = [evaluate_abstention(*study(n_targets=20, seed=seed)).summary() for seed in range(20)]
+    mean = {name: np.mean([run[name] for run in runs]) for name in runs[0]}
+    assert mean["brier"] < mean["brier_chance"]
+    assert mean["aurc"] < mean["aurc_chance"]
+    assert mean["gain_if_confident"] > 0
 
 
 def test_where_closeness_says_nothing_the_curve_is_nearly_flat():

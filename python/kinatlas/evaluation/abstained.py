@@ -28,7 +28,8 @@ class Abstention(Tabular):
     scores, probabilities
         Score of the pick, and the probability that it helps, fitted without this target.
     base_rates
-        The probability that knows no score: the smoothed share of helping cells elsewhere.
+        The probability that knows no score: how often the picks of the other targets help, one
+        success and one failure added.
     gains, best_gains
         Gain of the pick (mean of equals), and of the best source.
     harm_shares

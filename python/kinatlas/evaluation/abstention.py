@@ -97,8 +97,15 @@ def evaluate_abstention(
             "n_cells": int(cells.used.sum()),
             "n_targets_without_run": len(cells.targets) - len(rows),
         },
+        base_rates=_base_rates([pick["gains"] > margin for pick in picks]),
         **{name: tuple(pick[name] for pick in picks) for name in picks[0]},
     )
+
+
+def _base_rates(helps: list[bool]) -> tuple[float, ...]:
+    """Share of helping picks on the other targets, one success and one failure added."""
+    n, count = len(helps), sum(helps)
+    return tuple((count - own + 1) / (n + 1) for own in helps)
 
 
 def _training(cells: Cells, rows: list[int], margin: float) -> tuple[Any, Any]:
@@ -119,7 +126,6 @@ def _pick(cells: Cells, row: int, rows: list[int], margin: float) -> dict[str, A
         "picks": tuple(cells.sources[place] for place in best),
         "scores": top,
         "probabilities": _core.help_probability(*_core.fit_help(scores, helps), top),
-        "base_rates": float((helps.sum() + 1) / (len(helps) + 2)),
         "gains": gain,
         "best_gains": float(cells.measured[row, used].max()),
         "harm_shares": float((cells.measured[row, used] < 0).mean()),
