@@ -19,6 +19,7 @@ mod seeds;
 mod signs;
 mod studentised;
 mod tally;
+mod weighted;
 
 pub use intervals::{Interval, Reference, interval};
 pub use levels::{student_quantile, wilson};
@@ -50,6 +51,21 @@ pub fn replicates(
     monitor: &Monitor,
     fill: impl Fn(u64, &mut [f64]) + Sync,
 ) -> Result<Array2<f64>> {
+    let width = n_columns.max(1);
+    replicate_blocks(range, n_columns, monitor, |first, rows| {
+        for (row, number) in rows.chunks_exact_mut(width).zip(first..) {
+            fill(number, row);
+        }
+    })
+}
+
+/// The same by blocks: `fill(first, rows)` fills all rows from replicate `first` on.
+fn replicate_blocks(
+    range: Range<u64>,
+    n_columns: usize,
+    monitor: &Monitor,
+    fill: impl Fn(u64, &mut [f64]) + Sync,
+) -> Result<Array2<f64>> {
     let too_many = || Error::Value(format!("replicates {range:?} are too many or none"));
     let count = range.end.checked_sub(range.start).filter(|&n| n > 0);
     let count = usize::try_from(count.ok_or_else(too_many)?).map_err(|_| too_many())?;
@@ -60,10 +76,7 @@ pub fn replicates(
         .par_chunks_mut(PER_PIECE * width)
         .enumerate()
         .try_for_each(|(piece, rows)| {
-            let first = range.start + (piece * PER_PIECE) as u64;
-            for (row, number) in rows.chunks_exact_mut(width).zip(first..) {
-                fill(number, row);
-            }
+            fill(range.start + (piece * PER_PIECE) as u64, rows);
             monitor.tick(rows.len() / width)
         })?;
     Array2::from_shape_vec((count, n_columns), values)
