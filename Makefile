@@ -59,6 +59,7 @@ notebooks: dev ## execute every notebook from top to bottom
 	$(BIN)/python -m pytest -q --nbmake --nbmake-timeout=600 notebooks/*.ipynb
 
 bench: dev ## measure our kernels beside their peers, in one run
+	$(BIN)/maturin develop --release --quiet --extras $(EXTRAS),torch
 	cargo bench --no-default-features --bench product
 	$(BIN)/python benches/icl.py
 	$(BIN)/python benches/consistency.py

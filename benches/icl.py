@@ -139,6 +139,8 @@ def contenders(
 
         torch.set_num_threads(n_threads)
         found["torch"] = lambda number: from_array(torch_losses(mixture, exact.W, count, number))
+    else:
+        print("torch is not installed and therefore not in the table")
     return found
 
 

@@ -21,9 +21,11 @@ from kinatlas.icl import (
     decoupling_map,
     estimate_mixture,
     fit_gd,
+    loss_curves,
     optimum,
     prompt_atlas,
     simulate,
+    weights,
     what_prompts_buy,
 )
 
@@ -130,7 +132,7 @@ def test_layers_and_batches_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ShapeError, match="3 sequences"):
         attention_forward(layer, x, y, query, [0] * 3)
     for number in (1, -1):
-        with pytest.raises(MixtureError, match="is unknown"):
+        with pytest.raises(MixtureError, match="expected a whole number from 0 to 0"):
             attention_forward(layer, x, y, query, [0, 0, number, 0])
     with pytest.raises(ShapeError, match="as in the mixture"):
         fit_gd(good(), 2, "plain", method="adam", start=layer, n_steps=1)
@@ -152,3 +154,73 @@ def test_data_that_cannot_tell_a_mixture_are_refused() -> None:
         estimate_mixture([0, 0, 1, 1], x, np.where(np.arange(20).reshape(4, 5) == 3, np.nan, y))
     with pytest.raises(MixtureError, match="at least one replicate"):
         estimate_mixture([0, 0, 1, 1], x, y, n_replicates=0).interval(lambda m: m.means)
+
+
+def test_what_is_no_mixture_at_all_is_refused() -> None:
+    for call in (optimum, what_prompts_buy):
+        with pytest.raises(DTypeError, match="expected a Mixture"):
+            call("mixture", 1, *(["plain"] if call is optimum else []))
+    with pytest.raises(ShapeError, match="input_covariance is ragged"):
+        Mixture([0.5, 0.5], MEANS, EYES, input_covariance=[[1, 0], [0]])
+    named = Mixture([0.5, 0.5], MEANS, EYES, names=np.array(["a", "b"]))
+    assert named.names == ("a", "b")
+
+
+@pytest.mark.parametrize("tasks", [[0.7], [np.nan], [1e30], [-1], [2]])
+def test_a_task_number_is_one_of_the_layers(tasks) -> None:
+    layer = weights(optimum(good(), 2, "joint_prompt_head"))
+    with pytest.raises(MixtureError, match=r"tasks\[0\] is"):
+        attention_forward(layer, np.zeros((1, 2, 2)), np.zeros((1, 2)), np.zeros((1, 2)), tasks)
+
+
+def test_missing_numbers_are_named() -> None:
+    layer = weights(optimum(good(), 2, "joint_prompt_head"))
+    inputs = np.zeros((1, 2, 2))
+    inputs[0, 1, 0] = np.nan
+    with pytest.raises(NonFiniteError, match=r"inputs\[0, 1, 0\] is nan"):
+        attention_forward(layer, inputs, np.zeros((1, 2)), np.zeros((1, 2)), [0])
+    with pytest.raises(NonFiniteError, match=r"key\[0, 0\] is inf"):
+        AttentionWeights(layer.query, np.full((3, 3), np.inf), *layer._arrays[2:])
+
+
+@pytest.mark.parametrize("rate", [np.nan, -1.0, "fast"])
+def test_a_learning_rate_is_a_number_of_at_least_zero(rate) -> None:
+    with pytest.raises(MixtureError, match="learning_rate is"):
+        fit_gd(good(), 2, "plain", method="adam", learning_rate=rate)
+
+
+def test_sizes_that_no_memory_holds_are_refused() -> None:
+    calls = [
+        lambda: simulate(good(), 2**45, 4, method="sequences"),
+        lambda: simulate(good(), 2, 2**52),
+        lambda: fit_gd(good(), 2**45, "plain", method="adam", n_steps=1),
+        lambda: fit_gd(good(), 2, "plain", method="adam", n_steps=1, batch_per_task=2**50),
+        lambda: fit_gd(good(), 2, "plain", method="adam", n_steps=1, n_check=2**50),
+    ]
+    for call in calls:
+        with pytest.raises(MixtureError, match="at most"):
+            call()
+    with pytest.raises(ValueError, match="n_threads"):
+        simulate(good(), 2, 100, n_threads=-1)
+
+
+def test_an_optimum_is_simulated_at_its_own_context_length_only() -> None:
+    with pytest.raises(MixtureError, match="Optimum for n_examples=2, but n_examples is 50"):
+        simulate(good(), 50, 100, setting=optimum(good(), 2, "plain"))
+
+
+def test_lengths_come_as_a_list() -> None:
+    for call in (lambda: loss_curves(good(), 5), lambda: decoupling_map(good(), 5, [0.5])):
+        with pytest.raises(ShapeError, match="n_examples is 5, expected a list"):
+            call()
+    with pytest.raises(ShapeError, match="n_examples is empty"):
+        loss_curves(good(), [])
+    with pytest.raises(UnknownNameError, match="joint_prompt"):
+        what_prompts_buy(good(), 3).saving("nope")
+
+
+def test_without_a_signal_there_is_nothing_to_divide_by() -> None:
+    silent = Mixture([1.0], [[0.0]], [[[0.0]]])
+    with pytest.raises(MixtureError, match="nothing to divide by"):
+        optimum(silent, 3, "plain").normalized_loss()
+    assert simulate(silent, 3, 100, rng=1).relative_error == 0.0

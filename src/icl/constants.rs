@@ -53,6 +53,14 @@ pub fn asymptotic_constant(mixture: &Mixture, setting: Setting) -> Result<f64> {
     if basis.ncols() == 0 {
         return Ok(0.0);
     }
+    if setting == Setting::JointPromptHeadScaled && !has_full_task(mixture, &lower, basis.ncols())?
+    {
+        return Err(Error::Mixture(
+            "the large-n constant of free head scales is known only where some task varies in \
+             every direction that is learnt; here the scales stay free in the limit"
+                .into(),
+        ));
+    }
     let inner = if setting == Setting::FinetunePromptHead {
         basis.transpose() * spread * &basis
     } else {
@@ -62,6 +70,18 @@ pub fn asymptotic_constant(mixture: &Mixture, setting: Setting) -> Result<f64> {
             .solve(Mat::<f64>::identity(basis.ncols(), basis.ncols()))
     };
     Ok((0..inner.nrows()).map(|index| inner[(index, index)]).sum())
+}
+
+/// Whether one task's range is the whole learnt space: then W is the inverse there up to a factor,
+/// every range meets it, and all scales tend to that factor.
+fn has_full_task(mixture: &Mixture, lower: &Mat<f64>, n_learnt: usize) -> Result<bool> {
+    for (task, _) in mixture.occurring() {
+        let seen = lower.transpose() * mixture.covariance(task) * lower;
+        if range(&seen)?.ncols() == n_learnt {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The second moment of the task vector less what the head subtracts from the labels.

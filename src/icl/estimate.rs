@@ -3,7 +3,9 @@
 //! Every sequence gives a least-squares vector `beta_hat`. Per task: mean of the beta_hat, and
 //! `S = Cov(beta_hat) - s2 mean((X'X)^-1)` with negative eigenvalues set to zero, since beta_hat
 //! scatters by its own error too. Noise: residual squares over residual degrees of freedom. Inputs:
-//! pooled second moment. Replicates draw whole sequences within each task.
+//! pooled second moment. Replicates draw m - 1 of a task's m sequences, with replacement, and
+//! multiply their scatter by m / (m - 1): mean and scatter of the replicates then have the variance
+//! and the expectation they should (Rao and Wu 1988).
 
 use faer::linalg::solvers::Solve;
 use faer::{Col, Mat, Scale, Side};
@@ -141,12 +143,10 @@ pub fn estimate(
         .into_par_iter()
         .map(|replicate| {
             monitor.tick(1)?;
-            let chosen = if replicate == 0 {
-                groups.clone()
-            } else {
-                resample(&groups, seed, replicate)
-            };
-            assemble(&fits, &chosen, sharing)
+            if replicate == 0 {
+                return assemble(&fits, &groups, &groups, sharing);
+            }
+            assemble(&fits, &groups, &resample(&groups, seed, replicate), sharing)
         })
         .collect()
 }
@@ -156,7 +156,8 @@ fn resample(groups: &[Vec<usize>], seed: u64, replicate: usize) -> Vec<Vec<usize
     groups
         .iter()
         .map(|group| {
-            (0..group.len())
+            // A scatter needs two.
+            (0..(group.len() - 1).max(2))
                 .map(|_| group[(generator.next_u64() % group.len() as u64) as usize])
                 .collect()
         })
@@ -191,36 +192,48 @@ fn fit(data: Data<'_>, sequence: usize, start: usize, end: usize) -> Result<Fit>
     })
 }
 
-fn assemble(fits: &[Fit], groups: &[Vec<usize>], sharing: Sharing) -> Result<Mixture> {
+/// The mixture of `drawn`, which is `groups` or a replicate of it.
+fn assemble(
+    fits: &[Fit],
+    groups: &[Vec<usize>],
+    drawn: &[Vec<usize>],
+    sharing: Sharing,
+) -> Result<Mixture> {
     let dim = fits[0].vector.nrows();
-    let total: usize = groups.iter().map(Vec::len).sum();
-    let everything: Vec<usize> = groups.iter().flatten().copied().collect();
-    let noise: Vec<f64> = groups
+    let everything: Vec<usize> = drawn.iter().flatten().copied().collect();
+    let noise: Vec<f64> = drawn
         .iter()
         .map(|group| noise_of(fits, if sharing.noise { &everything } else { group }))
         .collect();
     let inputs = if sharing.inputs {
         vec![inputs_of(fits, &everything)]
     } else {
-        groups.iter().map(|group| inputs_of(fits, group)).collect()
+        drawn.iter().map(|group| inputs_of(fits, group)).collect()
     };
+    let is_replicate = !std::ptr::eq(groups, drawn);
+    let n_sequences = groups.iter().map(Vec::len).sum::<usize>() as f64;
     let (mut weights, mut means, mut covariances) = (Vec::new(), Vec::new(), Vec::new());
-    for (group, noise) in groups.iter().zip(&noise) {
-        let count = group.len() as f64;
+    for ((group, drawn), noise) in groups.iter().zip(drawn).zip(&noise) {
+        let (size, count) = (group.len() as f64, drawn.len() as f64);
+        let correction = if is_replicate {
+            size / (size - 1.0)
+        } else {
+            1.0
+        };
         let mut mean = Col::<f64>::zeros(dim);
         let mut error = Mat::<f64>::zeros(dim, dim);
-        for &sequence in group {
+        for &sequence in drawn {
             mean += Scale(1.0 / count) * &fits[sequence].vector;
             error += Scale(noise / count) * &fits[sequence].precision_inverse;
         }
         let mut covariance = -error;
-        for &sequence in group {
+        for &sequence in drawn {
             let deviation = &fits[sequence].vector - &mean;
-            covariance += Scale(1.0 / (count - 1.0)) * outer(deviation.as_ref());
+            covariance += Scale(correction / (count - 1.0)) * outer(deviation.as_ref());
         }
         let positive = root(covariance.as_ref())?;
         covariances.push(&positive * positive.transpose());
-        weights.push(count / total as f64);
+        weights.push(size / n_sequences);
         means.push(mean);
     }
     let noise = if sharing.noise { vec![noise[0]] } else { noise };

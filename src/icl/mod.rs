@@ -22,6 +22,7 @@
 //! ```
 
 pub mod adam;
+mod alternation;
 pub mod attention;
 pub mod constants;
 pub mod descent;

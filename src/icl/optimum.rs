@@ -3,18 +3,14 @@
 use faer::linalg::solvers::Solve;
 use faer::{Col, Mat, Scale};
 
-use super::matrices::trace_of_product;
+use super::alternation::{Place, settled};
+use super::matrices::{to_vec, trace_of_product};
 use super::mixture::Mixture;
 use super::predictor::Predictor;
 use super::setting::Setting;
 use super::solve::{Demand, Solution, Solver, solve};
 use crate::error::Result;
 use crate::threads::Monitor;
-
-// Alternation stops when the loss falls by less than rounding; it is monotone, and hundreds of
-// steps were the most random mixtures needed (tests/test_icl_optimum.py), so the cap is a guard.
-const MAX_ALTERNATIONS: usize = 20_000;
-const RELATIVE_GAIN: f64 = 1e-15;
 
 /// The optimum of one setting.
 #[derive(Debug, Clone)]
@@ -162,43 +158,48 @@ impl Search<'_> {
     }
 
     fn scaled_heads(&self) -> Result<Found> {
-        let (mut best, mut condition, mut n_solves) =
-            self.heads(&vec![1.0; self.mixture.n_tasks()])?;
-        let mut loss = self.loss(&best);
-        while n_solves < MAX_ALTERNATIONS {
-            let mut next = best.clone();
-            self.fit_scales(&mut next);
-            let (next, next_condition, _) = self.heads(&normalised(self.mixture, next.scales))?;
-            n_solves += 1;
-            let next_loss = self.loss(&next);
-            if next_loss >= loss * (1.0 - RELATIVE_GAIN) {
-                break;
-            }
-            (best, condition, loss) = (next, next_condition, next_loss);
-        }
-        Ok((best, condition, n_solves))
+        let next = |predictor: &Predictor| {
+            let mut fitted = predictor.clone();
+            self.fit_scales(&mut fitted);
+            normalised(self.mixture, fitted.scales)
+        };
+        let ones = vec![1.0; self.mixture.n_tasks()];
+        self.settle(ones, next, |scales| self.heads(scales))
     }
 
     fn value_shift(&self) -> Result<Found> {
-        let mut shift = self.mixture.overall_mean();
         let ones = vec![1.0; self.mixture.n_tasks()];
-        let (mut best, mut condition, mut n_solves) = self.joint(|_| shift.clone(), &ones)?;
+        let solve = |shift: &[f64]| {
+            let shift = Col::from_fn(shift.len(), |row| shift[row]);
+            self.joint(|_| shift.clone(), &ones)
+        };
+        let mean = to_vec(self.mixture.overall_mean().as_ref());
         if self.mixture.has_shared_inputs() || self.n_examples == 0 {
             // With shared inputs every task weighs the shift alike, and the mean is optimal.
-            return Ok((best, condition, n_solves));
+            return solve(&mean);
         }
-        let mut loss = self.loss(&best);
-        while n_solves < MAX_ALTERNATIONS {
-            shift = self.best_shift(&best.preconditioner);
-            let (next, next_condition, _) = self.joint(|_| shift.clone(), &ones)?;
-            n_solves += 1;
-            let next_loss = self.loss(&next);
-            if next_loss >= loss * (1.0 - RELATIVE_GAIN) {
-                break;
-            }
-            (best, condition, loss) = (next, next_condition, next_loss);
-        }
-        Ok((best, condition, n_solves))
+        let next =
+            |predictor: &Predictor| to_vec(self.best_shift(&predictor.preconditioner).as_ref());
+        self.settle(mean, next, solve)
+    }
+
+    fn settle(
+        &self,
+        start: Vec<f64>,
+        next: impl Fn(&Predictor) -> Vec<f64>,
+        solve: impl Fn(&[f64]) -> Result<Found>,
+    ) -> Result<Found> {
+        let solve = |unknowns: &[f64]| {
+            let (predictor, condition, _) = solve(unknowns)?;
+            let loss = predictor.mean_loss_without_noise(self.mixture, self.n_examples);
+            Ok(Place {
+                next: next(&predictor),
+                loss,
+                content: (predictor, condition),
+            })
+        };
+        let (settled, n_solves) = settled(start, solve)?;
+        Ok((settled.0, settled.1, n_solves))
     }
 
     /// For given W the loss is `sum pi (mu_k - v)' Q_k (mu_k - v)` up to a constant, with
@@ -218,10 +219,6 @@ impl Search<'_> {
             return self.mixture.overall_mean();
         }
         left.partial_piv_lu().solve(&right)
-    }
-
-    fn loss(&self, predictor: &Predictor) -> f64 {
-        predictor.mean_loss_without_noise(self.mixture, self.n_examples)
     }
 }
 

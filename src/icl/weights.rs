@@ -4,7 +4,7 @@
 //! `W p_x (h' W_v' p) = b`. One prompt token is enough: it can write any b in the range of W, and
 //! more tokens can write nothing else. Source: docs/icl.md, step 1.
 
-use faer::{Col, Mat};
+use faer::{Col, Mat, Scale};
 
 use super::matrices::least_norm_solution;
 use super::optimum::Optimum;
@@ -14,6 +14,8 @@ use crate::error::Result;
 // A prompt counts as exact when it misses its bias by less than this part: the condition number a
 // least-norm solve may have (1e6) times the rounding of float64.
 const ATTAINED: f64 = 1e-9;
+// Up to here the cancellation costs four of sixteen digits, and prompts keep the length of W^+ b.
+const LARGEST_CANCELLED: f64 = 1e4;
 
 /// Query, key and value matrices `[dim + 1, dim + 1]`, and a prompt and a head for every task.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,7 +82,7 @@ pub fn weights(optimum: &Optimum, setting: Setting) -> Result<AttentionWeights> 
     })
 }
 
-/// `p_x = W^+ b`, and the last coordinate that makes the prompt's own value one.
+/// `p_x = t W^+ b`, and the last coordinate that makes the prompt's own value `1 / t`.
 fn prompt(optimum: &Optimum, task: usize) -> Result<(Col<f64>, f64)> {
     let predictor = &optimum.predictor;
     let (bias, scale) = (&predictor.biases[task], predictor.scales[task]);
@@ -91,8 +93,18 @@ fn prompt(optimum: &Optimum, task: usize) -> Result<(Col<f64>, f64)> {
         return Ok((Col::zeros(dim + 1), residual));
     }
     let (inputs, residual) = least_norm_solution(predictor.preconditioner.as_ref(), bias.as_ref())?;
-    let shifted: f64 = predictor.shifts[task].transpose() * &inputs;
-    let label = 1.0 / scale + shifted;
+    let shift = &predictor.shifts[task];
+    let cancelled: f64 = scale.abs() * (0..dim).map(|i| (shift[i] * inputs[i]).abs()).sum::<f64>();
+    // The head subtracts its shift from the prompt's label as well, and what cancels there leaves
+    // rounding of t^2 times its size: a long prompt is shortened, and its value grows instead.
+    let factor = if cancelled > LARGEST_CANCELLED {
+        cancelled.sqrt().recip()
+    } else {
+        1.0
+    };
+    let inputs = Scale(factor) * inputs;
+    let shifted: f64 = shift.transpose() * &inputs;
+    let label = 1.0 / (factor * scale) + shifted;
     let prompt = Col::from_fn(dim + 1, |row| if row < dim { inputs[row] } else { label });
     Ok((prompt, residual))
 }

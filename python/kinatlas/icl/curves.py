@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from kinatlas._checks import check_choice
 from kinatlas._seeds import Rng, seed_of
-from kinatlas.errors import MixtureError
+from kinatlas.errors import MixtureError, ShapeError
 from kinatlas.icl._arrays import Floats, count, floats, frozen
 from kinatlas.icl.mixture import Mixture
 from kinatlas.icl.optima import SETTINGS, Setting, optimum
@@ -58,6 +58,8 @@ def loss_curves(
     ------
     MixtureError, UnknownNameError
         As ``optimum`` and ``simulate``.
+    ShapeError
+        If ``n_examples`` is no list.
 
     Examples
     --------
@@ -68,11 +70,11 @@ def loss_curves(
            [2.   , 1.056],
            [2.   , 0.857]])
     """
-    seed = seed_of(rng)
-    losses = np.empty((len(settings), len(n_examples)))
+    seed, lengths = seed_of(rng), _lengths(n_examples)
+    losses = np.empty((len(settings), len(lengths)))
     points = np.empty((2, *losses.shape))
     for row, setting in enumerate(settings):
-        for column, n in enumerate(n_examples):
+        for column, n in enumerate(lengths):
             exact = optimum(mixture, n, setting)
             losses[row, column] = exact.loss
             if n_sequences:
@@ -88,7 +90,7 @@ def loss_curves(
     return LossCurves(
         mixture=mixture,
         settings=tuple(settings),
-        n_examples=tuple(int(n) for n in n_examples),
+        n_examples=lengths,
         losses=frozen(losses),
         simulated=frozen(points[0]) if n_sequences else None,
         standard_errors=frozen(points[1]) if n_sequences else None,
@@ -131,13 +133,22 @@ def decoupling_map(
     """
     check_choice(setting, SETTINGS, "setting")
     shares = floats(mean_shares, "mean_shares", 1, "[n_shares]")
-    lengths = [count(n, "n_examples") for n in n_examples]
+    lengths = _lengths(n_examples)
     rows = [
         [decoupling_index(_shared(mixture, float(share)), n, setting) for n in lengths]
         for share in shares
     ]
     index = frozen(np.array(rows).reshape(len(shares), len(lengths)))
-    return DecouplingMap(setting, tuple(shares.tolist()), tuple(lengths), index)
+    return DecouplingMap(setting, tuple(shares.tolist()), lengths, index)
+
+
+def _lengths(n_examples: Sequence[int]) -> tuple[int, ...]:
+    if isinstance(n_examples, str) or not isinstance(n_examples, Iterable):
+        raise ShapeError(f"n_examples is {n_examples!r}, expected a list of context lengths")
+    lengths = tuple(count(n, "n_examples") for n in n_examples)
+    if not lengths:
+        raise ShapeError("n_examples is empty, expected at least one context length")
+    return lengths
 
 
 def _shared(mixture: Mixture, share: float) -> Mixture:

@@ -9,14 +9,17 @@ from typing import Literal
 import numpy as np
 
 from kinatlas import _core
-from kinatlas._checks import check_choice
+from kinatlas._checks import check_choice, check_n_threads
 from kinatlas._seeds import Rng, seed_of
-from kinatlas.icl._arrays import Floats, count, frozen
-from kinatlas.icl.mixture import Mixture
+from kinatlas.icl._arrays import MOST_NUMBERS, Floats, count, frozen, positive
+from kinatlas.icl.mixture import Mixture, check_mixture
 from kinatlas.icl.optima import SETTINGS, Optimum, Setting, optimum
 from kinatlas.icl.weights import AttentionWeights
 
 __all__ = ["Training", "fit_gd"]
+
+# More would not fit into memory as pieces of a batch.
+_MOST_SEQUENCES = 10_000_000
 
 # Size of random initial weights; docs/icl.md has the trials behind the value and the form. Query
 # and key start equal and the value near a multiple of the identity, because directions in which
@@ -49,6 +52,11 @@ class Training:
     weights: AttentionWeights | None
 
     @property
+    def n_steps(self) -> int:
+        """Steps taken; the history of "population" also holds the loss before the first."""
+        return len(self.history) - (self.method == "population")
+
+    @property
     def gap(self) -> float:
         """Final over optimal loss, less one; 0.02 is two per cent above the optimum."""
         return self.loss / self.optimum.loss - 1.0
@@ -56,7 +64,7 @@ class Training:
     def __repr__(self) -> str:
         return (
             f"Training of {self.optimum.setting} by {self.method}: {self.loss:.6g} after "
-            f"{len(self.history)} steps, optimum {self.optimum.loss:.6g} ({100 * self.gap:+.2f} %)"
+            f"{self.n_steps} steps, optimum {self.optimum.loss:.6g} ({100 * self.gap:+.2f} %)"
         )
 
 
@@ -108,15 +116,18 @@ def fit_gd(
     """
     check_choice(method, ("population", "adam"), "method")
     check_choice(setting, SETTINGS, "setting")
+    check_mixture(mixture)
     exact = optimum(mixture, count(n_examples, "n_examples", 1), setting)
     n_steps = count(n_steps, "n_steps", 1)
     if method == "population":
         return _descend(exact, n_steps)
+    n_threads = check_n_threads(n_threads)
+    count(n_examples * mixture.dim, "n_examples times dim", 1, MOST_NUMBERS)
     schedule = (
         n_steps,
-        count(batch_per_task, "batch_per_task", 1),
-        float(learning_rate),
-        count(n_check, "n_check", 2),
+        count(batch_per_task, "batch_per_task", 1, _MOST_SEQUENCES),
+        positive(learning_rate, "learning_rate"),
+        count(n_check, "n_check", 2, _MOST_SEQUENCES),
     )
     seed = seed_of(rng)
     first = start if start is not None else _random_start(exact, seed)

@@ -76,6 +76,10 @@ def estimate_mixture(
     semi-definite matrices; noise is the residual variance. Replicates redraw whole sequences
     within every task. Inputs and labels are taken as centred: the model has no intercept.
 
+    Intervals of 95 % are somewhat short where a task has few sequences: with 3, 6, 11 and 40 of
+    them they held the optimal loss in 87, 89, 92 and 93 % of simulations, a coordinate of a mean
+    in 75, 84, 94 and 92 %, the trace of a covariance in 79, 85, 91 and 85 % (dim 2, 8 examples).
+
     Parameters
     ----------
     tasks

@@ -10,10 +10,10 @@ import numpy as np
 
 from kinatlas import _core
 from kinatlas._checks import check_names
-from kinatlas.errors import ShapeError
-from kinatlas.icl._arrays import Floats, floats, frozen
+from kinatlas.errors import DTypeError, ShapeError
+from kinatlas.icl._arrays import Floats, floats, frozen, n_axes_of
 
-__all__ = ["Mixture"]
+__all__ = ["Mixture", "check_mixture"]
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -77,14 +77,17 @@ class Mixture:
         means = floats(means, "means", 2, "[n_tasks, dim]")
         covariances = floats(covariances, "covariances", 3, "[n_tasks, dim, dim]")
         inputs = np.eye(means.shape[1]) if input_covariance is None else input_covariance
-        if np.ndim(inputs) == 2:
+        if n_axes_of(inputs, "input_covariance") == 2:
             inputs = [inputs]
         shape = "[dim, dim] or [n_tasks, dim, dim]"
         inputs = floats(inputs, "input_covariance", 3, shape)
-        noise = [noise_variance] if np.ndim(noise_variance) == 0 else noise_variance
+        is_shared = n_axes_of(noise_variance, "noise_variance") == 0
+        noise = [noise_variance] if is_shared else noise_variance
         noise = floats(noise, "noise_variance", 1, "a number or [n_tasks]")
         numbers = range(len(weights))
-        names = check_names(names or [f"task {number}" for number in numbers], "task")
+        if names is None:
+            names = [f"task {number}" for number in numbers]
+        names = check_names(map(str, names), "task")
         if len(names) != len(weights):
             raise ShapeError(f"names has {len(names)} entries, expected {len(weights)}")
         _core.icl_check_mixture((weights, means, covariances, inputs, noise))
@@ -146,6 +149,19 @@ class Mixture:
         tasks = "1 task" if self.n_tasks == 1 else f"{self.n_tasks} tasks"
         power = self.signal + self.noise
         return f"Mixture of {tasks}: dim {self.dim}, {inputs}, E[y^2] = {power:.6g}"
+
+
+def check_mixture(mixture: object) -> None:
+    """Raise DTypeError unless ``mixture`` is one.
+
+    Examples
+    --------
+    >>> check_mixture("a")
+    Traceback (most recent call last):
+    kinatlas.errors.DTypeError: mixture: got str, expected a Mixture
+    """
+    if not isinstance(mixture, Mixture):
+        raise DTypeError(f"mixture: got {type(mixture).__name__}, expected a Mixture")
 
 
 def _rebuilt(

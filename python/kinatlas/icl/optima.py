@@ -7,8 +7,9 @@ from typing import Literal
 
 from kinatlas import _core
 from kinatlas._checks import check_choice
+from kinatlas.errors import MixtureError
 from kinatlas.icl._arrays import Floats, count, frozen
-from kinatlas.icl.mixture import Mixture
+from kinatlas.icl.mixture import Mixture, check_mixture
 
 __all__ = ["SETTINGS", "Optimum", "Setting", "Solver", "optimum"]
 
@@ -81,6 +82,8 @@ class Optimum:
         ------
         UnknownNameError
             If ``by`` is neither.
+        MixtureError
+            If there is no signal to divide by.
 
         Examples
         --------
@@ -90,6 +93,10 @@ class Optimum:
         """
         check_choice(by, ("signal", "label"), "by")
         power = self.mixture.signal + (self.mixture.noise if by == "label" else 0.0)
+        if power == 0.0:
+            raise MixtureError(
+                f"by='{by}': the mixture has nothing to divide by, every label is 0 before noise"
+            )
         return self.loss / power
 
     @property
@@ -120,12 +127,15 @@ def optimum(
 
     The ``compact`` solver needs inputs shared by all tasks; ``kronecker`` solves d^2 equations
     and always applies. With inputs per task the shift, and with free scales the scales, are found
-    by exact alternation, which is monotone but could stop at a local optimum.
+    by exact alternation with extrapolation, which is monotone but could stop at a local optimum.
 
     Raises
     ------
     MixtureError
-        If ``n_examples`` is not a whole number of at least 0, or the solver does not apply.
+        If ``n_examples`` is not a whole number of at least 0, the solver does not apply, or an
+        alternation does not settle.
+    DTypeError
+        If ``mixture`` is none.
     UnknownNameError
         If the setting or solver is unknown.
 
@@ -136,6 +146,7 @@ def optimum(
     >>> [round(optimum(mixture, 10, name).loss, 4) for name in ("plain", "joint_prompt_head")]
     [12.0288, 8.9048]
     """
+    check_mixture(mixture)
     check_choice(setting, SETTINGS, "setting")
     found = _core.icl_optimum(mixture._arrays, count(n_examples, "n_examples"), setting, solver)
     names = ("scales", "shifts", "biases", "prompts", "heads", "prompt_residuals", "task_losses")

@@ -49,7 +49,9 @@ def asymptotic_constant(mixture: Mixture, setting: Setting | str) -> float:
     Raises
     ------
     MixtureError
-        If tasks differ in their input covariance: then the loss does not fall to the noise.
+        If tasks differ in their input covariance: then the loss does not fall to the noise. For
+        free head scales also if no task varies in every direction that is learnt: then the
+        scales, and with them the limit, depend on the noise.
 
     Examples
     --------
@@ -62,7 +64,7 @@ def asymptotic_constant(mixture: Mixture, setting: Setting | str) -> float:
     return _core.icl_asymptotic_constant(mixture._arrays, setting)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PromptAdvice:
     """What prompts and heads buy at one context length; ``str()`` says it in words.
 
@@ -97,6 +99,8 @@ class PromptAdvice:
         >>> what_prompts_buy(mixture, 4).saving("joint_prompt")
         0.0
         """
+        for name, argument in ((setting, "setting"), (over, "over")):
+            check_choice(name, SETTINGS, argument)
         reducible = self.losses[over] - self.noise
         removed = self.losses[over] - self.losses[setting]
         return removed / reducible if reducible > _SAME * self.losses[over] else 0.0
@@ -105,8 +109,8 @@ class PromptAdvice:
         n = f"{self.n_examples} example{'' if self.n_examples == 1 else 's'}"
         if self.mean_share <= _SAME:
             return (
-                f"With {n} in context, prompts buy nothing: every task has mean zero, and a "
-                f"prompt can only carry a mean."
+                f"With {n} in context, prompts buy nothing: next to what varies within tasks their "
+                f"means are zero, and a prompt can only carry a mean."
             )
         lines = [
             f"Task means make {100 * self.mean_share:.0f} % of what there is to predict; a prompt "

@@ -9,16 +9,20 @@ import numpy as np
 import numpy.typing as npt
 
 from kinatlas import _core
-from kinatlas._checks import check_choice
+from kinatlas._checks import check_choice, check_n_threads
 from kinatlas._seeds import Rng, seed_of
-from kinatlas.icl._arrays import Floats, count, frozen
-from kinatlas.icl.mixture import Mixture
+from kinatlas.errors import MixtureError
+from kinatlas.icl._arrays import MOST_NUMBERS, Floats, count, frozen
+from kinatlas.icl.mixture import Mixture, check_mixture
 from kinatlas.icl.optima import Optimum, Setting, optimum
 
 __all__ = ["Method", "Simulation", "simulate"]
 
 # Where nothing is left to draw, the standard error is 0 and sums still round.
 _ROUNDING = 1e-14
+
+# Pieces of 1024 sequences are listed before they are drawn: 160 MB of them.
+_MOST_SEQUENCES = 10_000_000_000
 
 Method = Literal["sequences", "antithetic", "sufficient", "conditional"]
 _METHODS = ("sequences", "antithetic", "sufficient", "conditional")
@@ -57,6 +61,8 @@ class Simulation:
     @property
     def relative_error(self) -> float:
         """Simulated over exact loss, less one."""
+        if self.optimum.loss == 0.0:
+            return 0.0 if self.loss == 0.0 else float("inf")
         return self.loss / self.optimum.loss - 1.0
 
     def __repr__(self) -> str:
@@ -101,7 +107,7 @@ def simulate(
     Raises
     ------
     MixtureError
-        If there are too few sequences.
+        If there are too few or too many sequences, or an ``Optimum`` is of another context length.
     UnknownNameError
         If setting or method is unknown.
 
@@ -112,15 +118,24 @@ def simulate(
     [500, 500]
     """
     check_choice(method, _METHODS, "method")
+    check_mixture(mixture)
+    n_examples = count(n_examples, "n_examples")
+    if method in ("sequences", "antithetic"):
+        count(n_examples * mixture.dim, "n_examples times dim", 0, MOST_NUMBERS)
     exact = setting if isinstance(setting, Optimum) else optimum(mixture, n_examples, setting)
+    if exact.n_examples != n_examples:
+        raise MixtureError(
+            f"setting: an Optimum for n_examples={exact.n_examples}, but n_examples is "
+            f"{n_examples}; its loss is exact for its own context length only"
+        )
     losses, errors, counts = _core.icl_simulate(
         mixture._arrays,
         exact._predictor,
-        count(n_examples, "n_examples"),
-        count(n_sequences, "n_sequences"),
+        n_examples,
+        count(n_sequences, "n_sequences", 0, _MOST_SEQUENCES),
         method,
         seed_of(rng),
-        n_threads,
+        check_n_threads(n_threads),
     )
     occurs = mixture.weights > 0
     weights = mixture.weights[occurs]

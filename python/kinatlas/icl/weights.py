@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from kinatlas import _core
-from kinatlas.errors import ShapeError
+from kinatlas.errors import MixtureError, NonFiniteError, ShapeError
 from kinatlas.icl._arrays import Floats, floats, frozen
 from kinatlas.icl.optima import Optimum
 
@@ -34,7 +35,9 @@ class AttentionWeights:
     def __post_init__(self) -> None:
         for name in self.__dataclass_fields__:
             shape = "[n_tasks, dim + 1]" if name in ("prompts", "heads") else "[dim + 1, dim + 1]"
-            object.__setattr__(self, name, frozen(floats(getattr(self, name), name, 2, shape)))
+            array = floats(getattr(self, name), name, 2, shape)
+            _check_finite(array, name)
+            object.__setattr__(self, name, frozen(array))
         width, n_tasks = len(self.query), len(self.heads)
         squares = {array.shape for array in (self.query, self.key, self.value)}
         rows = {self.prompts.shape, self.heads.shape}
@@ -98,6 +101,8 @@ def attention_forward(
     ------
     ShapeError
         If sizes do not agree.
+    NonFiniteError
+        If a number is missing or infinite.
     MixtureError
         If a task number is unknown.
 
@@ -110,7 +115,9 @@ def attention_forward(
     inputs = floats(inputs, "inputs", 3, "[n_sequences, n_examples, dim]")
     labels = floats(labels, "labels", 2, "[n_sequences, n_examples]")
     queries = floats(queries, "queries", 2, "[n_sequences, dim]")
-    chosen = floats(tasks, "tasks", 1, "[n_sequences]")
+    for array, name in ((inputs, "inputs"), (labels, "labels"), (queries, "queries")):
+        _check_finite(array, name)
+    chosen = _task_numbers(tasks, len(weights.heads))
     dim, count = len(weights.query) - 1, len(chosen)
     wanted = ((count, labels.shape[1], dim), (count, labels.shape[1]), (count, dim))
     if (inputs.shape, labels.shape, queries.shape) != wanted:
@@ -119,5 +126,21 @@ def attention_forward(
             f"{count} sequences of a layer of dim {dim}, expected {wanted[0]}, {wanted[1]}, "
             f"{wanted[2]}"
         )
-    numbers = np.where(chosen < 0, len(weights.heads), chosen).astype(np.int64)
-    return _core.icl_attention_forward(weights._arrays, inputs, labels, queries, numbers, n_threads)
+    return _core.icl_attention_forward(weights._arrays, inputs, labels, queries, chosen, n_threads)
+
+
+def _check_finite(array: Floats, name: str) -> None:
+    if not np.isfinite(array).all():
+        place = np.argwhere(~np.isfinite(array))[0].tolist()
+        raise NonFiniteError(f"{name}{place} is {array[tuple(place)]}, expected a finite number")
+
+
+def _task_numbers(tasks: Any, n_tasks: int) -> npt.NDArray[np.int64]:
+    numbers = floats(tasks, "tasks", 1, "[n_sequences]")
+    wrong = ~((numbers >= 0) & (numbers < n_tasks) & (numbers == np.floor(numbers)))
+    if wrong.any():
+        place = int(wrong.argmax())
+        raise MixtureError(
+            f"tasks[{place}] is {numbers[place]:g}, expected a whole number from 0 to {n_tasks - 1}"
+        )
+    return numbers.astype(np.int64)

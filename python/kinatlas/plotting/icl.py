@@ -27,8 +27,8 @@ _STYLES: dict[str, tuple[str, str, Any, str]] = {
 def plot_loss_curves(curves: LossCurves, *, ax: Any = None, title: str | None = None) -> Any:
     """Draw exact losses as lines and simulated ones as points over the context; return the Axes.
 
-    Losses are divided by the signal E[(x'beta)^2], as in the paper. Bars, where they can be seen,
-    are four standard errors wide.
+    Losses are divided by the signal E[(x'beta)^2], as in the paper; without a signal they are left
+    as they are. Bars, where they can be seen, are four standard errors wide.
 
     Raises
     ------
@@ -43,17 +43,19 @@ def plot_loss_curves(curves: LossCurves, *, ax: Any = None, title: str | None = 
     'examples in context'
     """
     ax = new_axes(ax, 5.6, 3.8)
-    signal, lengths = curves.mixture.signal, np.array(curves.n_examples)
+    signal = curves.mixture.signal or 1.0
+    order = np.argsort(curves.n_examples)
+    lengths = np.array(curves.n_examples)[order]
     for row, setting in enumerate(curves.settings):
         label, colour, dashes, marker = _STYLES[setting]
-        exact = curves.losses[row] / signal
+        exact = curves.losses[row, order] / signal
         ax.plot(lengths, exact, color=colour, linestyle=dashes, linewidth=1.6, label=label)
         if curves.simulated is None or curves.standard_errors is None:
             continue
         ax.errorbar(
             lengths,
-            curves.simulated[row] / signal,
-            yerr=2 * curves.standard_errors[row] / signal,
+            curves.simulated[row, order] / signal,
+            yerr=2 * curves.standard_errors[row, order] / signal,
             fmt=marker,
             color=colour,
             markersize=4.5,
@@ -65,7 +67,7 @@ def plot_loss_curves(curves: LossCurves, *, ax: Any = None, title: str | None = 
         ax.axhline(level, color=GREY, linewidth=0.8, linestyle=":", label="label noise")
     ax.set_ylim(bottom=0)
     ax.set_xlabel("examples in context")
-    ax.set_ylabel("loss / E[(x'β)²]")
+    ax.set_ylabel("loss / E[(x'β)²]" if curves.mixture.signal > 0 else "loss")
     points = "" if curves.simulated is None else "; lines exact, points simulated"
     ax.set_title(f"What prompts and heads buy{points}" if title is None else title)
     ax.legend(frameon=False, fontsize=8)
@@ -76,7 +78,8 @@ def plot_loss_curves(curves: LossCurves, *, ax: Any = None, title: str | None = 
 def plot_decoupling_map(found: DecouplingMap, *, ax: Any = None, title: str | None = None) -> Any:
     """Draw the decoupling index over context length and share of the means; return the Axes.
 
-    1: as good as prompts with heads; 0: no better than plain training.
+    1: as good as prompts with heads; 0: no better than plain training. Free head scales can go
+    beyond 1; the numbers say how far, the colours end there.
 
     Raises
     ------

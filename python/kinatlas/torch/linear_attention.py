@@ -44,6 +44,8 @@ class LinearAttention(nn.Module):
     ------
     UnknownNameError
         If ``start`` is unknown.
+    ShapeError
+        If ``dim`` or ``n_tasks`` is not a whole number of at least 1.
 
     Examples
     --------
@@ -66,6 +68,9 @@ class LinearAttention(nn.Module):
     ) -> None:
         super().__init__()
         check_choice(start, ("random", "gradient_step"), "start")
+        for name, size in (("dim", dim), ("n_tasks", n_tasks)):
+            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+                raise ShapeError(f"{name} is {size!r}, expected a whole number of at least 1")
         width = dim + 1
         query = scale * torch.randn(width, width, dtype=dtype)
         if start == "gradient_step":
@@ -123,7 +128,7 @@ class LinearAttention(nn.Module):
         Raises
         ------
         ShapeError
-            If sizes do not agree.
+            If sizes do not agree or a task number is unknown.
 
         Examples
         --------
@@ -138,6 +143,12 @@ class LinearAttention(nn.Module):
             raise ShapeError(
                 f"inputs {tuple(inputs.shape)}, queries {tuple(queries.shape)}, tasks "
                 f"{tuple(tasks.shape)} do not fit labels {(count, n_examples)} and dim {dim}"
+            )
+        n_tasks = len(self.heads)
+        if count and not 0 <= int(tasks.min()) <= int(tasks.max()) < n_tasks:
+            raise ShapeError(
+                f"tasks run from {int(tasks.min())} to {int(tasks.max())}, expected 0 to "
+                f"{n_tasks - 1}"
             )
         examples = torch.cat([inputs, labels.unsqueeze(-1)], dim=-1)
         # The mask leaves prompt and examples; the query's own row never enters.
