@@ -83,7 +83,19 @@ fn replicate_blocks(
         .map_err(|error| Error::Shape(error.to_string()))
 }
 
-/// A whole number below `n`, from 32 bits: uniform up to n / 2^32.
-fn below(generator: &mut impl Rng, n: usize) -> usize {
-    ((u64::from(generator.next_u32()) * n as u64) >> 32) as usize
+/// Fills `places` with whole numbers below `n`, several from each 64 random bits: the fraction a
+/// product with `n` leaves is the next number's randomness (Brackett-Rozinsky and Lemire 2024).
+/// As long as the numbers drawn have at most 2^32 outcomes together, no outcome's probability is
+/// off by more than one part in 2^32.
+fn fill_below(generator: &mut impl Rng, n: usize, places: &mut [usize]) {
+    let (mut bits, mut outcomes) = (0u64, 0u64);
+    for place in places {
+        if outcomes < n as u64 {
+            (bits, outcomes) = (generator.next_u64(), 1 << 32);
+        }
+        let product = u128::from(bits) * n as u128;
+        *place = (product >> 64) as usize;
+        bits = product as u64;
+        outcomes /= n as u64;
+    }
 }

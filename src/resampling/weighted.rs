@@ -12,7 +12,7 @@ use ndarray::Array2;
 
 use super::{Cube, Plan, replicate_blocks, replicates};
 use crate::error::Result;
-use crate::linalg::{Inner, TokenPanels, for_each_row};
+use crate::linalg::{Inner, PANEL, TokenPanels, for_each_row};
 use crate::threads::Monitor;
 
 impl Cube {
@@ -59,30 +59,31 @@ impl Cube {
         known: &TokenPanels,
     ) {
         let (n_cells, n_rows) = (self.n_targets * self.n_seeds, rows.len() / self.n_columns);
-        let mut cells = vec![0.0; n_rows * n_cells];
-        let mut targets = vec![0.0; n_rows * self.n_targets];
+        let n_panels = n_rows.div_ceil(PANEL);
+        let mut cells = vec![0.0; n_panels * PANEL * n_cells];
+        let mut targets = vec![0.0; n_panels * PANEL * self.n_targets];
         for (row, number) in (0..n_rows).zip(first..) {
-            let own = &mut cells[row * n_cells..(row + 1) * n_cells];
-            let drawn = &mut targets[row * self.n_targets..(row + 1) * self.n_targets];
+            // Counted where the product reads them, see `Panels::from_panels`.
+            let (panel, lane) = (row / PANEL, row % PANEL);
             plan.draw(number, self.n_seeds, |target, seeds| {
-                drawn[target] += 1.0;
-                let own = &mut own[target * self.n_seeds..(target + 1) * self.n_seeds];
-                seeds.iter().for_each(|&seed| own[seed] += 1.0);
+                targets[(panel * self.n_targets + target) * PANEL + lane] += 1.0;
+                let start = panel * n_cells + target * self.n_seeds;
+                for &seed in seeds {
+                    cells[(start + seed) * PANEL + lane] += 1.0;
+                }
             });
         }
         let width = self.n_columns;
-        let cells = TokenPanels::pack_rows(&cells, n_cells);
+        let cells = TokenPanels::from_panels(cells, n_rows, n_cells);
         for_each_row(&cells, values, Inner, |row, sums| {
             rows[row * width..(row + 1) * width].copy_from_slice(sums);
         });
-        let (targets, n_seeds) = (
-            TokenPanels::pack_rows(&targets, self.n_targets),
-            self.n_seeds,
-        );
+        let targets = TokenPanels::from_panels(targets, n_rows, self.n_targets);
+        let n_seeds = self.n_seeds as f64;
         for_each_row(&targets, known, Inner, |row, weights| {
             let sums = &mut rows[row * width..(row + 1) * width];
             for (sum, weight) in sums.iter_mut().zip(weights) {
-                *sum /= weight * n_seeds as f64;
+                *sum /= weight * n_seeds;
             }
         });
     }
