@@ -88,14 +88,15 @@ fn replicate_blocks(
 /// As long as the numbers drawn have at most 2^32 outcomes together, no outcome's probability is
 /// off by more than one part in 2^32.
 fn fill_below(generator: &mut impl Rng, n: usize, places: &mut [usize]) {
-    let (mut bits, mut outcomes) = (0u64, 0u64);
-    for place in places {
-        if outcomes < n as u64 {
-            (bits, outcomes) = (generator.next_u64(), 1 << 32);
+    // Whole bits a number: counting them out once costs less than a division for each.
+    let width = usize::BITS - n.saturating_sub(1).leading_zeros();
+    let at_once = (32 / width.clamp(1, 32)) as usize;
+    for some in places.chunks_mut(at_once) {
+        let mut bits = generator.next_u64();
+        for place in some {
+            let product = u128::from(bits) * n as u128;
+            *place = (product >> 64) as usize;
+            bits = product as u64;
         }
-        let product = u128::from(bits) * n as u128;
-        *place = (product >> 64) as usize;
-        bits = product as u64;
-        outcomes /= n as u64;
     }
 }
