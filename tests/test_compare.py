@@ -1,5 +1,6 @@
 """Comparing methods: rows that are always there, exact p-values, directions, fairness."""
 
+import json
 import pickle
 
 import numpy as np
@@ -103,7 +104,7 @@ def test_a_method_against_itself_shows_no_difference():
 
 def test_names_orders_and_threads_change_nothing():
     methods = {"x": guess(1, 1), "y": guess(2), "z": guess(3, 0.5)}
-    whole = compare_methods(methods, truth(), **QUICK).to_dict()
+    whole = json.dumps(compare_methods(methods, truth(), **QUICK).to_dict())
     moved = {
         name: methods[name].select(targets=TARGETS[::-1], sources=SOURCES[::-1])
         for name in ("z", "x", "y")
@@ -111,7 +112,7 @@ def test_names_orders_and_threads_change_nothing():
     shuffled = truth().select(targets=TARGETS[::-1], sources=tuple("cabfed"), seeds=(2, 0, 1))
     for n_threads in (1, 2, 8):
         again = compare_methods(moved, shuffled, n_threads=n_threads, **QUICK)
-        assert again.to_dict() == whole
+        assert json.dumps(again.to_dict()) == whole
 
 
 def test_dealing_scores_to_sources_is_an_exact_test():
@@ -216,7 +217,7 @@ def test_unfair_or_impossible_comparisons_are_refused(methods, options, error, w
 
 def test_a_comparison_exports_explains_and_pickles():
     found = compare_methods({"x": guess(1, 1), "y": guess(2)}, truth(), **QUICK)
-    assert pickle.loads(pickle.dumps(found)).to_dict() == found.to_dict()
+    assert repr(pickle.loads(pickle.dumps(found))) == repr(found)
     assert found.to_pandas().shape[0] == 6
     assert found.pairs.to_pandas().shape[0] == 1
     assert found.critical_difference.to_pandas().shape[0] == 2

@@ -13,7 +13,7 @@ from kinatlas import SimilarityMatrix, TransferTable, _core, consistency, evalua
 from kinatlas import _reference_consistency as twin
 from kinatlas.errors import FormatError, NonFiniteError, ShapeError, UnknownNameError
 
-LISTS = st.integers(2, 6).flatmap(
+LISTS = st.integers(2, 5).flatmap(
     lambda n: st.tuples(*[st.lists(st.integers(0, 3).map(float), min_size=n, max_size=n)] * 2)
 )
 CORRELATIONS = {

@@ -184,7 +184,7 @@ _Plan: TypeAlias = tuple[str, _Whole, int]
 
 # cube [n_targets, n_columns, n_seeds]; replicates of the range -> [n_replicates, n_columns].
 def resample_means(
-    cube: _Floats, plan: _Plan, range: tuple[int, int], n_threads: int | None = None
+    cube: _Floats, plan: _Plan, range: tuple[int, int], n_threads: int | None
 ) -> _Floats: ...
 def resample_indices(plan: _Plan, number: int, n_seeds: int) -> list[tuple[int, list[int]]]: ...
 
@@ -211,7 +211,7 @@ def rank_draws(
     error: tuple[float, float],
     anchor: tuple[float, float, float] | None,
     streams: tuple[int, int, int],
-    n_threads: int | None = None,
+    n_threads: int | None,
 ) -> _Floats: ...
 def sign_flip(differences: _Floats, n_draws: int, seed: int) -> float: ...
 def student_quantile(level: float, freedom: float) -> float: ...
@@ -226,7 +226,7 @@ def permuted_metric(
     conventions: _Conventions,
     metric: int,
     streams: tuple[int, int],
-    n_threads: int | None = None,
+    n_threads: int | None,
 ) -> list[float]: ...
 def adjusted_p_values(p_values: Sequence[float], method: str) -> list[float]: ...
 
@@ -248,7 +248,7 @@ def component_names() -> list[str]: ...
 
 # estimates, degrees of freedom, draws [n_draws, 5]; streams: seed and number of draws.
 def variance_components(
-    cube: _Floats, streams: tuple[int, int], n_threads: int | None = None
+    cube: _Floats, streams: tuple[int, int], n_threads: int | None
 ) -> tuple[list[float], list[float], _Floats]: ...
 
 # Inputs of one cell as packed tokens of one task, and one class number an example.

@@ -35,15 +35,7 @@ fn resample_means<'py>(
 ) -> PyResult<Matrix<'py>> {
     let (plan, cube) = (plan.plan()?, Cube::new(cube.as_array())?);
     let found = detached(py, n_threads, None, |monitor| {
-        plan.check(cube.n_targets())?;
-        replicates(
-            range.0..range.1,
-            cube.n_columns(),
-            monitor,
-            |number, row| {
-                cube.resample(&plan, number, row);
-            },
-        )
+        cube.resample_all(&plan, range.0..range.1, monitor)
     })?;
     Ok(found.to_pyarray(py))
 }

@@ -19,6 +19,7 @@ mod seeds;
 mod signs;
 mod studentised;
 mod tally;
+mod weighted;
 
 pub use intervals::{Interval, Reference, interval};
 pub use levels::{student_quantile, wilson};
@@ -50,6 +51,21 @@ pub fn replicates(
     monitor: &Monitor,
     fill: impl Fn(u64, &mut [f64]) + Sync,
 ) -> Result<Array2<f64>> {
+    let width = n_columns.max(1);
+    replicate_blocks(range, n_columns, monitor, |first, rows| {
+        for (row, number) in rows.chunks_exact_mut(width).zip(first..) {
+            fill(number, row);
+        }
+    })
+}
+
+/// The same by blocks: `fill(first, rows)` fills all rows from replicate `first` on.
+fn replicate_blocks(
+    range: Range<u64>,
+    n_columns: usize,
+    monitor: &Monitor,
+    fill: impl Fn(u64, &mut [f64]) + Sync,
+) -> Result<Array2<f64>> {
     let too_many = || Error::Value(format!("replicates {range:?} are too many or none"));
     let count = range.end.checked_sub(range.start).filter(|&n| n > 0);
     let count = usize::try_from(count.ok_or_else(too_many)?).map_err(|_| too_many())?;
@@ -60,17 +76,27 @@ pub fn replicates(
         .par_chunks_mut(PER_PIECE * width)
         .enumerate()
         .try_for_each(|(piece, rows)| {
-            let first = range.start + (piece * PER_PIECE) as u64;
-            for (row, number) in rows.chunks_exact_mut(width).zip(first..) {
-                fill(number, row);
-            }
+            fill(range.start + (piece * PER_PIECE) as u64, rows);
             monitor.tick(rows.len() / width)
         })?;
     Array2::from_shape_vec((count, n_columns), values)
         .map_err(|error| Error::Shape(error.to_string()))
 }
 
-/// A whole number below `n`, from 32 bits: uniform up to n / 2^32.
-fn below(generator: &mut impl Rng, n: usize) -> usize {
-    ((u64::from(generator.next_u32()) * n as u64) >> 32) as usize
+/// Fills `places` with whole numbers below `n`, several from each 64 random bits: the fraction a
+/// product with `n` leaves is the next number's randomness (Brackett-Rozinsky and Lemire 2024).
+/// As long as the numbers drawn have at most 2^32 outcomes together, no outcome's probability is
+/// off by more than one part in 2^32.
+fn fill_below(generator: &mut impl Rng, n: usize, places: &mut [usize]) {
+    // Whole bits a number: counting them out once costs less than a division for each.
+    let width = usize::BITS - n.saturating_sub(1).leading_zeros();
+    let at_once = (32 / width.clamp(1, 32)) as usize;
+    for some in places.chunks_mut(at_once) {
+        let mut bits = generator.next_u64();
+        for place in some {
+            let product = u128::from(bits) * n as u128;
+            *place = (product >> 64) as usize;
+            bits = product as u64;
+        }
+    }
 }

@@ -24,11 +24,11 @@ use crate::error::{Error, Result};
 /// count of 0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cube {
-    values: Vec<f64>,
-    counts: Vec<f64>,
-    n_targets: usize,
-    n_columns: usize,
-    n_seeds: usize,
+    pub(super) values: Vec<f64>,
+    pub(super) counts: Vec<f64>,
+    pub(super) n_targets: usize,
+    pub(super) n_columns: usize,
+    pub(super) n_seeds: usize,
     is_complete: bool,
 }
 
@@ -147,7 +147,7 @@ impl Cube {
         }))
     }
 
-    fn row(&self, target: usize, seed: usize) -> std::ops::Range<usize> {
+    pub(super) fn row(&self, target: usize, seed: usize) -> std::ops::Range<usize> {
         let start = (target * self.n_seeds + seed) * self.n_columns;
         start..start + self.n_columns
     }

@@ -1,8 +1,6 @@
 //! What a replicate draws: targets with replacement inside strata, and seeds, by name.
 
-use rand_chacha::ChaCha8Rng;
-
-use super::below;
+use super::fill_below;
 use crate::error::{Error, Result};
 use crate::random::stream;
 
@@ -97,23 +95,22 @@ impl Plan {
     pub(super) fn draw(&self, number: u64, n_seeds: usize, mut visit: impl FnMut(usize, &[usize])) {
         let mut generator = stream(self.seed, number);
         let mut places: Vec<usize> = (0..n_seeds).collect();
-        let redraw = |generator: &mut ChaCha8Rng, places: &mut [usize]| {
-            places.fill_with(|| below(generator, n_seeds));
-        };
+        let mut targets = Vec::with_capacity(self.n_targets);
         if self.unit == Unit::TargetsAndSeeds {
-            redraw(&mut generator, &mut places);
+            fill_below(&mut generator, n_seeds, &mut places);
         }
         let is_nested = matches!(self.unit, Unit::TargetsThenSeeds | Unit::Seeds);
         for stratum in &self.strata {
-            for &own in stratum {
-                let target = match self.unit {
-                    Unit::Seeds => own,
-                    _ => stratum[below(&mut generator, stratum.len())],
-                };
+            targets.clear();
+            targets.extend(0..stratum.len());
+            if self.unit != Unit::Seeds {
+                fill_below(&mut generator, stratum.len(), &mut targets);
+            }
+            for &at in &targets {
                 if is_nested {
-                    redraw(&mut generator, &mut places);
+                    fill_below(&mut generator, n_seeds, &mut places);
                 }
-                visit(target, &places);
+                visit(stratum[at], &places);
             }
         }
     }

@@ -8,6 +8,9 @@ use ndarray::{Array2, ArrayView1, ArrayView2};
 /// A whole place, in counts.
 pub const ONE: u64 = 1 << 32;
 
+// Replicates compared at a time: two columns of them stay in the first cache.
+const BLOCK: usize = 512;
+
 /// Counts over replicates; adding and merging in any order gives the same numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tally {
@@ -32,13 +35,56 @@ impl Tally {
     /// Counts all `replicates [n_replicates, n]`.
     pub fn of(replicates: ArrayView2<'_, f64>) -> Self {
         let mut tally = Self::new(replicates.ncols());
-        for row in replicates.outer_iter() {
-            tally.add(row);
+        let known: Vec<ArrayView1<'_, f64>> = replicates
+            .outer_iter()
+            .filter(|row| !row.iter().any(|score| score.is_nan()))
+            .collect();
+        for rows in known.chunks(BLOCK) {
+            if !tally.add_untied(rows) {
+                rows.iter().for_each(|row| tally.add(*row));
+            }
         }
         tally
     }
 
-    /// Counts one replicate of scores, higher is better.
+    // Counts a block column by column, which the compiler turns into vector comparisons; false,
+    // with nothing counted, if any two scores of a row are equal.
+    fn add_untied(&mut self, rows: &[ArrayView1<'_, f64>]) -> bool {
+        let (n, length) = (self.wins.nrows(), rows.len());
+        let column = |at: usize| -> Vec<f64> { rows.iter().map(|row| row[at]).collect() };
+        let columns: Vec<Vec<f64>> = (0..n).map(column).collect();
+        let mut better = vec![vec![0u64; length]; n];
+        let mut wins = Array2::<u64>::zeros((n, n));
+        for b in 1..n {
+            let (first, rest) = better.split_at_mut(b);
+            for a in 0..b {
+                let (mut above, mut below) = (0, 0);
+                let ranks = first[a].iter_mut().zip(rest[0].iter_mut());
+                for ((x, y), (of_a, of_b)) in columns[a].iter().zip(&columns[b]).zip(ranks) {
+                    let (is_above, is_below) = (u64::from(x > y), u64::from(x < y));
+                    *of_b += is_above;
+                    *of_a += is_below;
+                    above += is_above;
+                    below += is_below;
+                }
+                if above + below != length as u64 {
+                    return false;
+                }
+                wins[[a, b]] = 2 * above;
+                wins[[b, a]] = 2 * below;
+            }
+        }
+        self.wins += &wins;
+        for (at, ranks) in better.iter().enumerate() {
+            for &rank in ranks {
+                self.places[[at, rank as usize]] += ONE;
+            }
+        }
+        self.count += length as u64;
+        true
+    }
+
+    /// Counts one replicate of scores, higher is better; one with a missing score is not.
     pub fn add(&mut self, scores: ArrayView1<'_, f64>) {
         if scores.iter().any(|score| score.is_nan()) {
             return;
@@ -110,6 +156,14 @@ mod tests {
         assert_eq!(places.row(0).to_vec(), [0.5, 0.5, 0.0]);
         assert_eq!(places.row(1).to_vec(), [0.0, 0.0, 1.0]);
         assert_eq!(wins.row(0).to_vec(), [0.0, 1.0, 0.5]);
+    }
+
+    #[test]
+    fn a_block_is_counted_like_its_rows() {
+        let scores = Array2::from_shape_fn((700, 5), |(row, at)| ((row * 7 + at * 13) % 11) as f64);
+        let mut one_by_one = Tally::new(5);
+        scores.outer_iter().for_each(|row| one_by_one.add(row));
+        assert_eq!(Tally::of(scores.view()), one_by_one);
     }
 
     #[test]
