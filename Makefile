@@ -63,6 +63,7 @@ bench: dev ## measure our kernels beside their peers, in one run
 	cargo bench --no-default-features --bench product
 	$(BIN)/python benches/icl.py
 	$(BIN)/python benches/consistency.py
+	$(BIN)/python benches/superposition.py
 
 fixtures: dev ## rewrite tests/fixtures with today's peft
 	$(BIN)/maturin develop --release --quiet --extras $(EXTRAS),peft

@@ -17,6 +17,7 @@ pub mod random;
 pub mod resampling;
 pub mod selection;
 pub mod similarity;
+pub mod superposition;
 pub mod threads;
 pub mod tokens;
 

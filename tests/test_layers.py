@@ -32,12 +32,19 @@ FLOORS = [
     {"cli", "__main__"},
 ]
 BESIDE = {"torch"}
-TWINS = {"_reference", "_reference_evaluation", "_reference_consistency"}
+TWINS = {
+    "_reference",
+    "_reference_consistency",
+    "_reference_evaluation",
+    "_reference_superposition",
+}
 FACADE = {"__init__", "kinatlas"}
 FRAMEWORKS = {"torch", "jax", "tensorflow", "transformers", "peft"}
 OPTIONAL = FRAMEWORKS | {
+    "babel",
     "matplotlib",
     "narwhals",
+    "num2words",
     "pandas",
     "polars",
     "pyarrow",
@@ -102,7 +109,7 @@ def allowed(room: str) -> set[str] | None:
     if room in GROUND:
         return set(GROUND[: GROUND.index(room)])
     if room in BESIDE:
-        return set(GROUND) | {"embeddings", "composition", "icl"}
+        return set(GROUND) | {"embeddings", "composition", "icl", "superposition"}
     if room in TWINS:
         return set(GROUND)
     floor = next(number for number, rooms in enumerate(FLOORS) if room in rooms)

@@ -26,9 +26,9 @@ from kinatlas.similarity import (
 from kinatlas.tasks import Atlas, LowRank, LowRankAtlas, Task, split_seeds
 
 if TYPE_CHECKING:
-    from kinatlas import consistency, datasets, icl, plotting
+    from kinatlas import consistency, datasets, icl, plotting, superposition
 else:
-    _LAZY = ("consistency", "datasets", "icl", "plotting")
+    _LAZY = ("consistency", "datasets", "icl", "plotting", "superposition")
 
     def __getattr__(name: str) -> object:
         """Load a room that few scripts need when it is first asked for."""
@@ -68,5 +68,6 @@ __all__ = [
     "set_num_threads",
     "similarity_matrix",
     "split_seeds",
+    "superposition",
     "token_similarity",
 ]

@@ -250,3 +250,57 @@ def component_names() -> list[str]: ...
 def variance_components(
     cube: _Floats, streams: tuple[int, int], n_threads: int | None
 ) -> tuple[list[float], list[float], _Floats]: ...
+
+# estimate, lower end, upper end.
+_Three: TypeAlias = tuple[_Floats, _Floats, _Floats]
+
+# names of prompt, condition, task and across statistics.
+def superposition_names() -> list[list[str]]: ...
+def superposition_conditions(mixture: _Floats) -> tuple[npt.NDArray[np.int64], list[int]]: ...
+
+# returns numbers [n_prompts * 12] and shares [n_prompts * n_tasks].
+def superposition_prompts(
+    record: Any, coverage: tuple[float, bool], n_threads: int | None = None
+) -> tuple[_Floats, _Floats]: ...
+
+# returns conditions, across, mixture and the number of clusters of every stratum.
+def superposition_analysis(
+    record: Any,
+    keep: npt.NDArray[np.bool_],
+    options: Any,
+    n_threads: int | None = None,
+    progress: _Progress | None = None,
+) -> tuple[_Three, _Three, _Floats, list[int]]: ...
+def superposition_vote(
+    lambdas: list[float], means: list[float], n_max: int, threshold: str
+) -> tuple[float, float, float]: ...
+def superposition_positions(
+    indicators: _Floats, probabilities: _Floats, cluster: npt.NDArray[np.int64]
+) -> tuple[_Floats, _Floats]: ...
+
+# replicates: bootstrap, splits, confidence, seed.
+def superposition_decomposition(
+    pure: list[_Floats],
+    mixture: _Floats,
+    shares: list[float],
+    replicates: tuple[int, int, float, int],
+    n_threads: int | None = None,
+    progress: _Progress | None = None,
+) -> tuple[list[_Floats], float, float, float]: ...
+def superposition_permutations(
+    scores: _Floats, seed: int, n_threads: int | None = None
+) -> tuple[float, float, int]: ...
+def superposition_coordinates(
+    states: _Floats, first: _Floats, second: _Floats
+) -> tuple[_Floats, list[float]]: ...
+def superposition_whitened(
+    pure: list[_Floats], sets: list[_Floats], n_threads: int | None = None
+) -> tuple[list[_Floats], float]: ...
+
+# returns shrinkage, centre, projection and centroids.
+def superposition_discriminant(
+    pure: list[_Floats], n_threads: int | None = None
+) -> tuple[float, _Floats, _Floats, _Floats]: ...
+def superposition_placed(
+    states: _Floats, plane: tuple[list[float], list[float], list[float]]
+) -> tuple[_Floats, npt.NDArray[np.int64]]: ...

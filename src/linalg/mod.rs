@@ -13,10 +13,12 @@
 
 mod panels;
 mod product;
+mod registers;
 mod vector;
 
 pub use panels::Panels;
 pub use product::{
     Inner, PANEL, SquaredDifference, Term, Tile, TokenPanels, for_each_row, for_each_tile,
 };
+pub use registers::clear_registers;
 pub use vector::{Ray, dot, mean_row, unit};

@@ -14,6 +14,8 @@ mod low_rank;
 mod resampling;
 mod selection;
 mod similarity;
+mod superposition;
+mod superposition_states;
 mod threads;
 mod tokens;
 
@@ -29,6 +31,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     embeddings::register(module)?;
     files::register(module)?;
     low_rank::register(module)?;
+    superposition::register(module)?;
+    superposition_states::register(module)?;
     threads::register(module)?;
     tokens::register(module)?;
     resampling::register(module)?;
