@@ -286,6 +286,7 @@ _GainCells: TypeAlias = tuple[_Whole, _Whole, _Floats]
 def forecast_gains(
     known: _GainCells, gains: _Floats, wanted: _GainCells, best: _Floats
 ) -> list[tuple[float, float, float]]: ...
+
 # estimate, lower end, upper end.
 _Three: TypeAlias = tuple[_Floats, _Floats, _Floats]
 

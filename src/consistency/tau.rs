@@ -124,7 +124,7 @@ pub fn concordance(table: &[Vec<f64>]) -> Result<f64> {
 /// `None` where a half has no spread.
 pub fn split_half(table: &[Vec<f64>]) -> (f64, f64) {
     let (m, half) = (table.len(), table.len() / 2);
-    if m < 2 || m > 20 {
+    if !(2..=20).contains(&m) {
         return (f64::NAN, f64::NAN);
     }
     let (mut sum, mut count) = (0.0, 0.0);

@@ -5,7 +5,6 @@ from kinatlas.plotting.evaluation import plot_evaluation
 from kinatlas.plotting.icl import plot_decoupling_map, plot_loss_curves
 from kinatlas.plotting.ranking import plot_ranking
 from kinatlas.plotting.similarity import plot_similarity
-from kinatlas.plotting.trust import plot_rank_intervals, plot_seed_spread, plot_variance
 from kinatlas.plotting.superposition import (
     plot_layer_sweep,
     plot_plane,
@@ -13,6 +12,7 @@ from kinatlas.plotting.superposition import (
     plot_shares,
     plot_simplex,
 )
+from kinatlas.plotting.trust import plot_rank_intervals, plot_seed_spread, plot_variance
 
 __all__ = [
     "plot_critical_difference",
