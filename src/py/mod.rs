@@ -1,6 +1,9 @@
 //! The only room that knows Python: convert, detach, call, wrap.
 
+mod comparison;
+mod consistency;
 mod convert;
+mod decide;
 mod detach;
 mod embeddings;
 mod errors;
@@ -9,12 +12,14 @@ mod files;
 mod icl;
 mod icl_arrays;
 mod low_rank;
+mod resampling;
 mod selection;
 mod similarity;
 mod superposition;
 mod superposition_states;
 mod threads;
 mod tokens;
+mod transferability;
 
 use pyo3::prelude::*;
 
@@ -23,6 +28,8 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("is_debug_build", cfg!(debug_assertions))?;
+    comparison::register(module)?;
+    consistency::register(module)?;
     embeddings::register(module)?;
     files::register(module)?;
     low_rank::register(module)?;
@@ -30,9 +37,12 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     superposition_states::register(module)?;
     threads::register(module)?;
     tokens::register(module)?;
+    resampling::register(module)?;
     selection::register(module)?;
     evaluation::register(module)?;
+    decide::register(module)?;
     icl::register(module)?;
     similarity::register(module)?;
+    transferability::register(module)?;
     Ok(())
 }

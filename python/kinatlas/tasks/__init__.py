@@ -9,6 +9,7 @@ from kinatlas.tasks.atlas import Atlas
 from kinatlas.tasks.low_rank import LowRank
 from kinatlas.tasks.low_rank_atlas import LowRankAtlas
 from kinatlas.tasks.provenance import Provenance
+from kinatlas.tasks.seeds import split_seeds
 from kinatlas.tasks.task import Task
 
-__all__ = ["Atlas", "LowRank", "LowRankAtlas", "Provenance", "Task"]
+__all__ = ["Atlas", "LowRank", "LowRankAtlas", "Provenance", "Task", "split_seeds"]
