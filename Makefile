@@ -63,7 +63,9 @@ bench: dev ## measure our kernels beside their peers, in one run
 	cargo bench --no-default-features --bench product
 	$(BIN)/python benches/icl.py
 	$(BIN)/python benches/embeddings.py
+	$(BIN)/python benches/consistency.py
 	$(BIN)/python benches/superposition.py
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python benches/transferability.py
 
 fixtures: dev ## rewrite tests/fixtures with today's peft
 	$(BIN)/maturin develop --release --quiet --extras $(EXTRAS),peft

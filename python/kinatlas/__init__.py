@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kinatlas import embeddings, errors, io
+from kinatlas import embeddings, errors, io, transferability
 from kinatlas._core import __version__, num_threads, set_num_threads
 from kinatlas.embeddings import (
     FisherAccumulator,
@@ -13,7 +13,13 @@ from kinatlas.embeddings import (
     embed_task_vector,
     embed_text,
 )
-from kinatlas.evaluation import Evaluation, TransferTable, evaluate
+from kinatlas.evaluation import (
+    Evaluation,
+    MethodComparison,
+    TransferTable,
+    compare_methods,
+    evaluate,
+)
 from kinatlas.io import load_atlas, save_atlas
 from kinatlas.report import Report
 from kinatlas.selection import Ranking, rank_sources
@@ -26,12 +32,12 @@ from kinatlas.similarity import (
     task_vector_similarity,
     token_similarity,
 )
-from kinatlas.tasks import Atlas, LowRank, LowRankAtlas, Task
+from kinatlas.tasks import Atlas, LowRank, LowRankAtlas, Task, split_seeds
 
 if TYPE_CHECKING:
-    from kinatlas import datasets, icl, plotting, superposition
+    from kinatlas import consistency, datasets, icl, plotting, superposition
 else:
-    _LAZY = ("datasets", "icl", "plotting", "superposition")
+    _LAZY = ("consistency", "datasets", "icl", "plotting", "superposition")
 
     def __getattr__(name: str) -> object:
         """Load a room that few scripts need when it is first asked for."""
@@ -48,12 +54,15 @@ __all__ = [
     "FisherAccumulator",
     "LowRank",
     "LowRankAtlas",
+    "MethodComparison",
     "Ranking",
     "Report",
     "SimilarityMatrix",
     "Task",
     "TransferTable",
     "__version__",
+    "compare_methods",
+    "consistency",
     "datasets",
     "embed_fisher",
     "embed_states",
@@ -74,7 +83,9 @@ __all__ = [
     "save_atlas",
     "set_num_threads",
     "similarity_matrix",
+    "split_seeds",
     "superposition",
     "task_vector_similarity",
     "token_similarity",
+    "transferability",
 ]

@@ -248,6 +248,114 @@ def task_vector_products(
     progress: _Progress | None = None,
 ) -> tuple[_Floats, list[str]]: ...
 
+# Resampling. unit, stratum of every target [n_targets], seed of the streams.
+_Plan: TypeAlias = tuple[str, _Whole, int]
+
+# cube [n_targets, n_columns, n_seeds]; replicates of the range -> [n_replicates, n_columns].
+def resample_means(
+    cube: _Floats, plan: _Plan, range: tuple[int, int], n_threads: int | None
+) -> _Floats: ...
+def resample_indices(plan: _Plan, number: int, n_seeds: int) -> list[tuple[int, list[int]]]: ...
+
+# contrasts: columns plus and minus (-1: none) -> estimate, low, high [n_contrasts, 3].
+def mean_intervals(
+    cube: _Floats,
+    drawn: _Floats,
+    contrasts: Sequence[tuple[int, int]],
+    method: str,
+    confidence: float,
+) -> _Floats: ...
+
+# Shares of places and of wins [n, n], first and last place of the interval, replicates counted.
+def rank_shares(
+    drawn: _Floats, confidence: float
+) -> tuple[_Floats, _Floats, list[tuple[float, float]], int]: ...
+
+# values [n_sources, n_first, n_second].
+def seed_errors(values: _Floats, confidence: float) -> dict[str, Any]: ...
+
+# error: variance and freedom; anchor: score, variance, freedom; streams: seed, first, end.
+def rank_draws(
+    means: _Floats,
+    error: tuple[float, float],
+    anchor: tuple[float, float, float] | None,
+    streams: tuple[int, int, int],
+    n_threads: int | None,
+) -> _Floats: ...
+def sign_flip(differences: _Floats, n_draws: int, seed: int) -> float: ...
+def student_quantile(level: float, freedom: float) -> float: ...
+def range_quantile(level: float, n: int, freedom: float) -> float: ...
+def range_distribution(q: float, n: int, freedom: float) -> float: ...
+def wilson(successes: float, n: float, confidence: float) -> tuple[float, float]: ...
+
+# Comparing methods. candidates: scores, truth, source number; lists: offsets, baseline, target.
+def permuted_metric(
+    candidates: tuple[_Floats, _Floats, _Whole],
+    lists: tuple[_Whole, _Floats, _Whole],
+    conventions: _Conventions,
+    metric: int,
+    streams: tuple[int, int],
+    n_threads: int | None,
+) -> list[float]: ...
+def adjusted_p_values(p_values: Sequence[float], method: str) -> list[float]: ...
+
+# average ranks from 1, statistic, p-value, critical difference.
+def friedman_test(
+    scores: _Floats, confidence: float
+) -> tuple[list[float], float, float, float]: ...
+
+# Consistency. value and chance level; measure by name with persistence and k.
+def agreement(
+    first: _Floats, second: _Floats, measure: str, persistence: float, k: int
+) -> tuple[float, float]: ...
+def mean_agreement(
+    table: _Floats, measure: str, persistence: float, k: int
+) -> tuple[float, float]: ...
+def concordance(table: _Floats) -> float: ...
+def split_half(table: _Floats) -> tuple[float, float]: ...
+def component_names() -> list[str]: ...
+
+# estimates, degrees of freedom, draws [n_draws, 5]; streams: seed and number of draws.
+def variance_components(
+    cube: _Floats, streams: tuple[int, int], n_threads: int | None
+) -> tuple[list[float], list[float], _Floats]: ...
+
+# Inputs of one cell as packed tokens of one task, and one class number an example.
+_TransferCell: TypeAlias = tuple[_PackedTokens, _Whole]
+
+def transferability_methods() -> list[dict[str, Any]]: ...
+
+# options: k, epsilon, temperature, covariance.
+def transferability_scores(
+    cells: Sequence[_TransferCell],
+    method: str,
+    options: tuple[int, float, float, str],
+    n_threads: int | None = None,
+    progress: _Progress | None = None,
+) -> list[float]: ...
+
+# Intercept and slope of the probability that a source helps.
+def fit_help(scores: _Floats, helps: npt.NDArray[np.bool_]) -> tuple[float, float]: ...
+def help_probability(intercept: float, slope: float, score: float) -> float: ...
+def wilson_interval(successes: int, n: int, z: float) -> tuple[float, float]: ...
+
+# Risk [n], best risk [n]; area, its chance and its best level.
+def coverage_curve(
+    confidence: _Floats, losses: _Floats
+) -> tuple[_Floats, _Floats, list[float]]: ...
+def pick_diverse(scores: _Floats, closeness: _Floats, k: int, diversity: float) -> list[int]: ...
+
+# predictors [n_predictors, n_targets, n_sources], truth [n_targets, n_sources] -> flat predictions.
+def stack_predictors(predictors: _Floats, truth: _Floats) -> _Floats: ...
+
+# Target numbers, source numbers and standardised scores of cells.
+_GainCells: TypeAlias = tuple[_Whole, _Whole, _Floats]
+
+# Mean, deviation and expected improvement of every wanted cell.
+def forecast_gains(
+    known: _GainCells, gains: _Floats, wanted: _GainCells, best: _Floats
+) -> list[tuple[float, float, float]]: ...
+
 # estimate, lower end, upper end.
 _Three: TypeAlias = tuple[_Floats, _Floats, _Floats]
 

@@ -11,15 +11,22 @@
 //! function on one group, and a ranking that ties everything scores exactly at chance.
 
 mod best_rank;
-mod correlation;
+mod corrections;
+pub mod correlation;
+pub mod decide;
+mod friedman;
 mod gains;
 mod means;
 mod ndcg;
+mod permuted;
 mod ranked;
 mod top_k;
 
+pub use corrections::adjusted;
+pub use friedman::{Friedman, friedman};
 pub use gains::{Gain, Units};
 pub use means::{Summary, chance_corrected, seed_means, summarise};
+pub use permuted::{Lists, permuted_means};
 pub use ranked::{Orders, Ranked};
 
 use ndarray::{Array2, Array3};
@@ -134,21 +141,48 @@ impl Protocol {
             return Err(Error::Value("k is 0, expected at least 1".into()));
         }
         let orders = Orders::new(scores, truth)?;
-        if orders.n() < 2 {
-            let n_metrics = 2 * self.k.len() + 4;
-            return Ok(vec![Err(Undefined::FewCandidates); n_metrics]);
+        (0..2 * self.k.len() + 4)
+            .map(|metric| self.outcome_of(metric, &orders, scores, truth, baseline))
+            .collect()
+    }
+
+    /// Metric number `metric` of one list of candidates.
+    pub fn outcome(
+        &self,
+        metric: usize,
+        scores: &[f64],
+        truth: &[f64],
+        baseline: Option<f64>,
+    ) -> Result<Outcome> {
+        if self.k.contains(&0) {
+            return Err(Error::Value("k is 0, expected at least 1".into()));
         }
-        let mut outcomes = vec![ndcg::ndcg(&orders, self, baseline)];
-        outcomes.extend(self.k.iter().map(|&k| top_k::regret(&orders, k)));
-        outcomes.extend(
-            self.k
-                .iter()
-                .map(|&k| top_k::performance(&orders, k, self.units)),
-        );
-        outcomes.push(Ok(best_rank::best_rank(&orders)));
-        outcomes.push(correlation::spearman(scores, truth)?);
-        outcomes.push(correlation::kendall(scores, truth));
-        Ok(outcomes)
+        let orders = Orders::new(scores, truth)?;
+        self.outcome_of(metric, &orders, scores, truth, baseline)
+    }
+
+    fn outcome_of(
+        &self,
+        metric: usize,
+        orders: &Orders,
+        scores: &[f64],
+        truth: &[f64],
+        baseline: Option<f64>,
+    ) -> Result<Outcome> {
+        if orders.n() < 2 {
+            return Ok(Err(Undefined::FewCandidates));
+        }
+        let n_cuts = self.k.len();
+        let cut = |first: usize| self.k[metric - first];
+        Ok(match metric {
+            0 => ndcg::ndcg(orders, self, baseline),
+            at if at <= n_cuts => top_k::regret(orders, cut(1)),
+            at if at <= 2 * n_cuts => top_k::performance(orders, cut(1 + n_cuts), self.units),
+            at if at == 2 * n_cuts + 1 => Ok(best_rank::best_rank(orders)),
+            at if at == 2 * n_cuts + 2 => correlation::spearman(scores, truth)?,
+            at if at == 2 * n_cuts + 3 => correlation::kendall(scores, truth),
+            _ => return Err(Error::Value(format!("there is no metric number {metric}"))),
+        })
     }
 }
 

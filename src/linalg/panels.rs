@@ -36,6 +36,17 @@ impl<const WIDTH: usize> Panels<WIDTH> {
         }
     }
 
+    /// Takes `n_tokens` tokens already laid out in panels: coordinate `h` of token `i` at
+    /// `(i / WIDTH * dim + h) * WIDTH + i % WIDTH`. What lies beyond the last token is not read.
+    pub fn from_panels(mut values: Vec<f64>, n_tokens: usize, dim: usize) -> Self {
+        values.resize(n_tokens.div_ceil(WIDTH) * WIDTH * dim, 0.0);
+        Self {
+            values,
+            n_tokens,
+            dim,
+        }
+    }
+
     /// Number of tokens, without the filling.
     pub fn n_tokens(&self) -> usize {
         self.n_tokens
@@ -65,5 +76,8 @@ mod tests {
         assert_eq!(listed[0], (0, 2, &[[1.0, 3.0], [2.0, 4.0]][..]));
         assert_eq!(listed[1], (2, 1, &[[5.0, 0.0], [6.0, 0.0]][..]));
         assert_eq!(panels.n_tokens(), 3);
+        let laid = vec![1.0, 3.0, 2.0, 4.0, 5.0, 0.0, 6.0, 0.0];
+        let same = Panels::<2>::from_panels(laid, 3, 2);
+        assert_eq!(same.iter().collect::<Vec<_>>(), listed);
     }
 }

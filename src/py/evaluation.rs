@@ -13,10 +13,11 @@ type Array3<'py> = Bound<'py, PyArray3<f64>>;
 
 /// How lists are evaluated, by the names Python uses.
 #[derive(FromPyObject)]
-struct Conventions(String, String, Vec<usize>);
+pub struct Conventions(String, String, Vec<usize>);
 
 impl Conventions {
-    fn protocol(self) -> crate::error::Result<Protocol> {
+    /// The protocol of these names.
+    pub fn protocol(self) -> crate::error::Result<Protocol> {
         Ok(Protocol {
             gain: Gain::from_name(&self.0)?,
             units: Units::from_name(&self.1)?,

@@ -1,6 +1,9 @@
 //! The only room that knows Python: convert, detach, call, wrap.
 
+mod comparison;
+mod consistency;
 mod convert;
+mod decide;
 mod detach;
 mod embeddings;
 mod errors;
@@ -10,6 +13,7 @@ mod fisher;
 mod icl;
 mod icl_arrays;
 mod low_rank;
+mod resampling;
 mod selection;
 mod similarity;
 mod superposition;
@@ -18,6 +22,7 @@ mod task2vec;
 mod task_vectors;
 mod threads;
 mod tokens;
+mod transferability;
 
 use pyo3::prelude::*;
 
@@ -26,6 +31,8 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("is_debug_build", cfg!(debug_assertions))?;
+    comparison::register(module)?;
+    consistency::register(module)?;
     embeddings::register(module)?;
     files::register(module)?;
     fisher::register(module)?;
@@ -36,9 +43,12 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     superposition_states::register(module)?;
     threads::register(module)?;
     tokens::register(module)?;
+    resampling::register(module)?;
     selection::register(module)?;
     evaluation::register(module)?;
+    decide::register(module)?;
     icl::register(module)?;
     similarity::register(module)?;
+    transferability::register(module)?;
     Ok(())
 }

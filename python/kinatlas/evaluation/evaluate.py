@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from kinatlas import _core
-from kinatlas._checks import check_choice, quoted
-from kinatlas.errors import DTypeError, FormatError, NonFiniteError, ShapeError, UnknownNameError
+from kinatlas._checks import check_choice
+from kinatlas.errors import DTypeError, FormatError, ShapeError
+from kinatlas.evaluation.lists import (
+    by_each_seed,
+    candidate_lists,
+    measured_part,
+    other_tasks,
+    scored_cells,
+)
 from kinatlas.evaluation.result import Evaluation
 from kinatlas.evaluation.transfer import TransferTable
 from kinatlas.similarity import SimilarityMatrix
@@ -96,19 +101,19 @@ def evaluate(
         )
     if isinstance(matrix, Mapping):
         by_seed = matrix
-        matrix, transfer = _seeded(by_seed, transfer, seeds)
+        matrix, transfer = by_each_seed(by_seed, transfer, seeds)
         values = np.stack([found.values for found in by_seed.values()], axis=2)
     else:
         values = matrix.values[:, :, np.newaxis]
-    part = _measured(matrix, transfer)
-    scored = _scored(matrix, values, nan_policy)
-    lists = _lists(values, part, scored, seeds)
+    part = measured_part(matrix, transfer)
+    scored = scored_cells(matrix, values, nan_policy)
+    lists = candidate_lists(values, part, scored, seeds)
     conventions = (gain, transfer.units, _checked_k(k))
     metrics, reasons = _core.evaluate_lists(
         (lists.predicted, lists.measured), (lists.offsets, lists.baseline), conventions
     )
     numbers = _core.summarise_metrics(metrics, lists.targets, len(matrix.targets))
-    runs = ~np.isnan(part.scores) & _others(matrix)[:, :, np.newaxis]
+    runs = ~np.isnan(part.scores) & other_tasks(matrix)[:, :, np.newaxis]
     used = runs & scored
     ran = runs.any(axis=1, keepdims=True)
     return Evaluation(
@@ -137,7 +142,7 @@ def evaluate(
             "n_runs_missing": int((scored & ~runs & ran).sum()),
             "n_seeds_missing": int((~ran).sum()),
             "n_runs_ignored": transfer.n_runs - int(used.sum()),
-            "n_scores_missing": int((_others(matrix)[:, :, np.newaxis] & ~scored).sum()),
+            "n_scores_missing": int((other_tasks(matrix)[:, :, np.newaxis] & ~scored).sum()),
         },
     )
 
@@ -153,107 +158,6 @@ def _check_types(matrix: object, transfer: object) -> None:
             f"transfer: got {type(transfer).__name__}, expected a TransferTable; read one with "
             "TransferTable.from_csv"
         )
-
-
-@dataclass(frozen=True)
-class _Lists:
-    """Candidates end to end; list ``i`` owns ``offsets[i]`` to ``offsets[i + 1]``."""
-
-    predicted: npt.NDArray[np.float64]
-    measured: npt.NDArray[np.float64]
-    offsets: npt.NDArray[np.int64]
-    baseline: npt.NDArray[np.float64]
-    targets: npt.NDArray[np.int64]
-    seeds: list[int]
-
-
-def _lists(
-    values: npt.NDArray[np.float64],
-    part: TransferTable,
-    scored: npt.NDArray[np.bool_],
-    seeds: str,
-) -> _Lists:
-    cube, baseline = part.scores, part.baseline
-    if baseline is None:
-        baseline = np.full((cube.shape[0], cube.shape[2]), np.nan)
-    if seeds == "mean":
-        cube = _core.seed_means(cube)[:, :, np.newaxis]
-        baseline = _core.seed_means(baseline[:, np.newaxis, :])
-    used = scored & ~np.isnan(cube)
-    values = np.broadcast_to(values, cube.shape)
-    places = [(int(target), int(seed)) for target, seed in np.argwhere(used.any(axis=1))]
-    predicted = [values[target, used[target, :, seed], seed] for target, seed in places]
-    measured = [cube[target, used[target, :, seed], seed] for target, seed in places]
-    ends = np.cumsum([len(column) for column in measured], dtype=np.int64)
-    return _Lists(
-        predicted=np.concatenate([*predicted, np.empty(0)]),
-        measured=np.concatenate([*measured, np.empty(0)]),
-        offsets=np.concatenate([np.zeros(1, dtype=np.int64), ends]),
-        baseline=np.array([baseline[place] for place in places], dtype=np.float64),
-        targets=np.array([target for target, _ in places], dtype=np.int64),
-        seeds=[seed for _, seed in places],
-    )
-
-
-def _measured(matrix: SimilarityMatrix, transfer: TransferTable) -> TransferTable:
-    _check_listed("source", "sources", matrix.sources, transfer.sources)
-    _check_listed("target", "targets", matrix.targets, transfer.targets)
-    return transfer.select(targets=matrix.targets, sources=matrix.sources)
-
-
-def _check_listed(kind: str, argument: str, wanted: Sequence[str], listed: Sequence[str]) -> None:
-    known = set(listed)
-    absent = [name for name in wanted if name not in known]
-    if absent:
-        raise UnknownNameError(
-            f"{kind}s {quoted(absent)} of the matrix are not in the transfer table, which has "
-            f"{quoted(listed)}; evaluate the measured part: matrix.select({argument}=[...]), or "
-            "rename them to match"
-        )
-
-
-def _others(matrix: SimilarityMatrix) -> npt.NDArray[np.bool_]:
-    others: npt.NDArray[np.bool_] = np.not_equal.outer(
-        np.array(matrix.targets), np.array(matrix.sources)
-    )
-    return others
-
-
-def _scored(
-    matrix: SimilarityMatrix, values: npt.NDArray[np.float64], nan_policy: str
-) -> npt.NDArray[np.bool_]:
-    others = _others(matrix)[:, :, np.newaxis]
-    missing = np.isnan(values) & others
-    if missing.any() and nan_policy == "raise":
-        target, source, _ = np.argwhere(missing)[0]
-        raise NonFiniteError(
-            f"the matrix has no score of source '{matrix.sources[source]}' for target "
-            f"'{matrix.targets[target]}' ({int(missing.sum())} scores are missing); "
-            "nan_policy='omit' leaves such candidates out and counts them"
-        )
-    scored: npt.NDArray[np.bool_] = others & ~missing
-    return scored
-
-
-def _seeded(
-    by_seed: Mapping[Any, SimilarityMatrix], transfer: TransferTable, seeds: str
-) -> tuple[SimilarityMatrix, TransferTable]:
-    if not by_seed:
-        raise ShapeError("matrix: got an empty mapping, expected at least one seed's matrix")
-    if seeds == "mean":
-        raise FormatError(
-            "seeds='mean' averages runs over seeds, but every seed has a matrix of its own; "
-            "use seeds='each', or one matrix"
-        )
-    first_seed, first = next(iter(by_seed.items()))
-    for seed, other in by_seed.items():
-        for what in ("targets", "sources", "kernel"):
-            if getattr(first, what) != getattr(other, what):
-                raise ShapeError(
-                    f"the matrices of seeds {first_seed} and {seed} have different {what}: "
-                    f"{getattr(first, what)!r} and {getattr(other, what)!r}"
-                )
-    return first, transfer.select(seeds=by_seed)
 
 
 def _checked_k(k: Any) -> list[int]:

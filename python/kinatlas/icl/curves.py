@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from kinatlas._checks import check_choice
+from kinatlas._seeds import Rng, seed_of
 from kinatlas.errors import MixtureError, ShapeError
 from kinatlas.icl._arrays import Floats, count, floats, frozen
-from kinatlas.icl._seeds import Rng, seed_of
 from kinatlas.icl.mixture import Mixture
 from kinatlas.icl.optima import SETTINGS, Setting, optimum
 from kinatlas.icl.questions import decoupling_index

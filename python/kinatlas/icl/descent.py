@@ -10,8 +10,8 @@ import numpy as np
 
 from kinatlas import _core
 from kinatlas._checks import check_choice, check_n_threads
+from kinatlas._seeds import Rng, seed_of
 from kinatlas.icl._arrays import MOST_NUMBERS, Floats, count, frozen, positive
-from kinatlas.icl._seeds import Rng, seed_of
 from kinatlas.icl.mixture import Mixture, check_mixture
 from kinatlas.icl.optima import SETTINGS, Optimum, Setting, optimum
 from kinatlas.icl.weights import AttentionWeights

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from kinatlas import _core
+from kinatlas._seeds import Rng, seed_of
 from kinatlas.errors import MixtureError, ShapeError
 from kinatlas.icl._arrays import Floats, count, floats, frozen
-from kinatlas.icl._seeds import Rng, seed_of
 from kinatlas.icl.mixture import Mixture
 
 __all__ = ["MixtureEstimate", "estimate_mixture"]

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from kinatlas import _core
 from kinatlas._checks import check_choice, check_n_threads
+from kinatlas._seeds import Rng, seed_of
 from kinatlas.errors import MixtureError
 from kinatlas.icl._arrays import MOST_NUMBERS, Floats, count, frozen
-from kinatlas.icl._seeds import Rng, seed_of
 from kinatlas.icl.mixture import Mixture, check_mixture
 from kinatlas.icl.optima import Optimum, Setting, optimum
 

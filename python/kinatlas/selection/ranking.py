@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, overload
 
 from kinatlas._checks import quoted
 from kinatlas._frames import Tabular, as_html, as_text
+from kinatlas.selection.uncertainty import RankUncertainty
 
 __all__ = ["NO_TRANSFER", "Effect", "RankedSource", "Ranking"]
 
@@ -16,8 +17,13 @@ NO_TRANSFER = "no transfer"
 
 Effect = Literal["help", "none", "harm", "unknown"]
 
+#: Without seeds nobody can say more.
+NO_SEEDS = "one set of scores, no seeds: nothing is known about how far to trust this order"
+
+_OVER_SEEDS = ("score_low", "score_high", "rank_low", "rank_high", "p_top_1", "p_top_k", "group")
+
 # Of a screen of 24 lines, title, header and remarks take the others.
-_ROWS_SHOWN = 18
+_ROWS_SHOWN = 17
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,8 @@ class RankedSource:
 
     ``rank`` counts from 0; the ``n_tied`` candidates of one score share the mean of their ranks.
     ``effect`` is what transfer is predicted to do, where the matrix knows its neutral score:
-    ``help`` above it, ``none`` at it, ``harm`` below it; else ``unknown``.
+    ``help`` above it, ``none`` at it, ``harm`` below it; else ``unknown``. The other fields are
+    known where seeds were given, see `RankUncertainty`: then ``score`` is the mean over seeds.
 
     Examples
     --------
@@ -39,6 +46,13 @@ class RankedSource:
     rank: float
     n_tied: int = 1
     effect: Effect = "unknown"
+    score_low: float | None = None
+    score_high: float | None = None
+    rank_low: int | None = None
+    rank_high: int | None = None
+    p_top_1: float | None = None
+    p_top_k: float | None = None
+    group: str = ""
 
     @property
     def is_tied(self) -> bool:
@@ -65,6 +79,8 @@ class Ranking(Tabular, Sequence[RankedSource]):
         Candidates that were ordered, shown or not.
     omitted
         Sources without a score, left out under ``nan_policy="omit"``.
+    uncertainty
+        What several seeds say about the order, or None where there were none.
 
     Examples
     --------
@@ -78,6 +94,7 @@ class Ranking(Tabular, Sequence[RankedSource]):
     mnli    0.9000  0.5000       2
     qqp     0.9000  0.5000       2
     sst2    0.2000  2.0000       1
+    one set of scores, no seeds: nothing is known about how far to trust this order
     >>> ranking[0].source, ranking[2:].sources
     ('mnli', ('sst2',))
     """
@@ -87,6 +104,7 @@ class Ranking(Tabular, Sequence[RankedSource]):
     kernel: str
     n_candidates: int
     omitted: tuple[str, ...] = ()
+    uncertainty: RankUncertainty | None = field(default=None, compare=False)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -114,11 +132,24 @@ class Ranking(Tabular, Sequence[RankedSource]):
             return replace(self, entries=self.entries[index])
         return self.entries[index]
 
+    def explain(self) -> str:
+        """Return what the order can be trusted for, a plain sentence a line.
+
+        Examples
+        --------
+        >>> Ranking("rte", (RankedSource("mnli", 0.8, 0.0),), "flatten", 1).explain()
+        'one set of scores, no seeds: nothing is known about how far to trust this order'
+        """
+        return NO_SEEDS if self.uncertainty is None else self.uncertainty.explain()
+
     def _columns(self) -> dict[str, list[Any]]:
         columns: dict[str, list[Any]] = {
             name: [getattr(entry, name) for entry in self.entries]
             for name in ("source", "score", "rank", "n_tied")
         }
+        if self.uncertainty is not None:
+            for name in _OVER_SEEDS:
+                columns[name] = [getattr(entry, name) for entry in self.entries]
         if any(entry.effect != "unknown" for entry in self.entries):
             columns["effect"] = [entry.effect for entry in self.entries]
         return columns
@@ -128,7 +159,7 @@ class Ranking(Tabular, Sequence[RankedSource]):
         return f"Ranking for target '{self.target}' by '{self.kernel}', {counts}"
 
     def _remarks(self) -> list[str]:
-        remarks = []
+        remarks = [NO_SEEDS] if self.uncertainty is None else list(self.uncertainty.remarks)
         if self.cuts_a_tie:
             remarks.append("the cut goes through a tie: candidates not shown score the same")
         if self.omitted:

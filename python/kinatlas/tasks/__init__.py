@@ -11,6 +11,7 @@ from kinatlas.tasks.dominant import DominantCoordinates
 from kinatlas.tasks.low_rank import LowRank
 from kinatlas.tasks.low_rank_atlas import LowRankAtlas
 from kinatlas.tasks.provenance import Provenance
+from kinatlas.tasks.seeds import split_seeds
 from kinatlas.tasks.task import Task
 from kinatlas.tasks.whitening import Whitening
 
@@ -23,4 +24,5 @@ __all__ = [
     "Provenance",
     "Task",
     "Whitening",
+    "split_seeds",
 ]

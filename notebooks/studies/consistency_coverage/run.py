@@ -1,0 +1,144 @@
+"""Which interval covers, which chance is calibrated? The simulations behind docs/consistency.md.
+
+Every table of the page is printed by ``python run.py PART --tables N``; parts: ranks, means,
+methods. Random numbers are fixed by the cell's own seed, so cells may be run in any order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import zlib
+
+import numpy as np
+
+from kinatlas import SimilarityMatrix, TransferTable, _core, compare_methods
+
+KINDS = {
+    "normal": lambda rng, n: rng.normal(size=n),
+    "t3": lambda rng, n: rng.standard_t(3, size=n),
+    "clusters": lambda rng, n: 1.2 * rng.integers(0, 3, n) + 0.05 * rng.normal(size=n),
+    "outlier": lambda rng, n: np.concatenate([[3.0], 0.2 * rng.normal(size=n - 1)]),
+}
+GAPS = {
+    "normal": lambda rng, n: rng.normal(size=n),
+    "exponential": lambda rng, n: rng.exponential(size=n) - 1,
+    "mostly zero": lambda rng, n: (rng.random(n) < 0.4) * rng.normal(size=n) * 2,
+    "lognormal": lambda rng, n: np.exp(rng.normal(size=n)) - np.exp(0.5),
+}
+
+
+def generator(*cell: object) -> np.random.Generator:
+    """A generator of the cell alone."""
+    return np.random.default_rng(zlib.crc32(repr(cell).encode()))
+
+
+def seed_bootstrap(cube: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:
+    """Means [count, n_sources] over seeds drawn with replacement, the way most people do it."""
+    n_seeds = cube.shape[1]
+    return cube[:, rng.integers(0, n_seeds, (count, n_seeds))].mean(axis=2).T
+
+
+def flat(cube: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:
+    """Draws of the means under a flat prior: pooled variance, no shrinkage."""
+    errors = _core.seed_errors(cube[:, :, None], 0.95)
+    df = errors["freedom"]
+    scale = np.sqrt(errors["variance"] * df / rng.chisquare(df, count))
+    return errors["means"] + scale[:, None] * rng.normal(size=(count, len(cube)))
+
+
+def hierarchical(cube: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:
+    """What `rank_sources` does."""
+    errors = _core.seed_errors(cube[:, :, None], 0.95)
+    streams = (int(rng.integers(2**63)), 0, count)
+    return _core.rank_draws(
+        errors["means"], (errors["variance"], errors["freedom"]), None, streams, 1
+    )
+
+
+def ranks(tables: int) -> None:
+    """Coverage of rank intervals and calibration of P(top-1), by method."""
+    methods = {"bootstrap": seed_bootstrap, "flat": flat, "normal model": hierarchical}
+    print("truth sources seeds spread noise method | covers | p(top) claimed | happened | width")
+    spread_noise = itertools.product((0.3, 1.0, 3.0), ("equal", "unequal"))
+    for kind, n, r, (spread, noise) in itertools.product(
+        KINDS, (5, 12, 21), (2, 3, 5, 8), spread_noise
+    ):
+        found: dict[str, list[tuple[float, ...]]] = {name: [] for name in methods}
+        rng = generator("ranks", kind, n, r, spread, noise)
+        for _ in range(tables):
+            truth = spread * KINDS[kind](rng, n)
+            own = rng.chisquare(4, size=n) / 4 if noise == "unequal" else np.ones(n)
+            cube = truth[:, None] + 2 * rng.normal(size=r)
+            cube = cube + own[:, None] ** 0.5 * rng.normal(size=(n, r))
+            place = (truth[None, :] > truth[:, None]).sum(axis=1)
+            for name, method in methods.items():
+                drawn = method(np.ascontiguousarray(cube), rng, 1000)
+                shares, _, ends, _ = _core.rank_shares(np.ascontiguousarray(drawn), 0.95)
+                low, high = np.array(ends).T
+                top = int(shares[:, 0].argmax())
+                covers = float(((low <= place) & (place <= high)).mean())
+                right = float(place[top] == 0)
+                found[name].append((covers, shares[top, 0], right, float((high - low).mean())))
+        for name, rows in found.items():
+            numbers = " | ".join(f"{value:.3f}" for value in np.mean(rows, axis=0))
+            print(f"{kind} {n} {r} {spread} {noise} {name} | {numbers}", flush=True)
+
+
+def means(tables: int) -> None:
+    """Coverage of intervals of a mean over targets, by unit and interval."""
+    print("gaps targets noise unit interval | covers | width")
+    for kind, n, noise in itertools.product(GAPS, (5, 8, 12, 21), (0.0, 1.0)):
+        rng = generator("means", kind, n, noise)
+        found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+        for number in range(tables):
+            cube = GAPS[kind](rng, n)[:, None, None] + noise * rng.normal(size=(n, 1, 3))
+            for unit in ("targets", "targets_then_seeds"):
+                plan = (unit, np.zeros(n, dtype=np.int64), number)
+                drawn = _core.resample_means(cube, plan, (0, 4000), 1)
+                for interval in ("percentile", "bca", "expanded", "student"):
+                    row = _core.mean_intervals(cube, drawn, [(0, -1)], interval, 0.95)[0]
+                    covers = float(row[1] <= 0 <= row[2])
+                    found.setdefault((unit, interval), []).append((covers, row[2] - row[1]))
+        for (unit, interval), rows in found.items():
+            covers, width = np.mean(rows, axis=0)
+            print(f"{kind} {n} {noise} {unit} {interval} | {covers:.3f} | {width:.3f}", flush=True)
+
+
+def methods(tables: int) -> None:
+    """How often exchangeable methods are told apart, and how often a pair is among all pairs."""
+    print("targets correction | a pair shown | any pair shown | method above chance")
+    for n, correction in itertools.product((6, 9, 12, 21), ("none", "holm", "bh")):
+        rng = generator("methods", n, correction)
+        targets, sources = tuple(f"t{at:02}" for at in range(n)), tuple("abcdefgh")
+        shown, some, above = [], [], []
+        for number in range(tables):
+            scores = 50 + rng.normal(size=(n, 8, 3))
+            table = TransferTable(scores, targets, sources, (0, 1, 2), units="percent")
+            entries = {
+                name: SimilarityMatrix(rng.normal(size=(n, 8)), targets, sources, "k")
+                for name in "wxyz"
+            }
+            found = compare_methods(
+                entries,
+                table,
+                metric="spearman",
+                correction=correction,
+                n_replicates=100,
+                n_permutations=999,
+                rng=number,
+            )
+            own = [p <= 0.05 for p in found.pairs.columns["p_adjusted"]]
+            shown.append(np.mean(own))
+            some.append(any(own))
+            above.append(np.mean([p <= 0.05 for p in found.rows["p_chance"][:4]]))
+        numbers = " | ".join(f"{np.mean(column):.4f}" for column in (shown, some, above))
+        print(f"{n} {correction} | {numbers}", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("part", choices=["ranks", "means", "methods"])
+    parser.add_argument("--tables", type=int, default=1000)
+    options = parser.parse_args()
+    {"ranks": ranks, "means": means, "methods": methods}[options.part](options.tables)

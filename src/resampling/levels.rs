@@ -1,0 +1,42 @@
+//! Quantiles of Student's t, and an interval for a share.
+
+use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+
+use crate::error::{Error, Result};
+
+/// Quantile of Student's t at `level`.
+pub fn student_quantile(level: f64, freedom: f64) -> Result<f64> {
+    checked_level(level)?;
+    let student = StudentsT::new(0.0, 1.0, freedom);
+    let student = student.map_err(|error| Error::Value(format!("Student's t: {error}")))?;
+    Ok(student.inverse_cdf(level))
+}
+
+pub(super) fn checked_level(level: f64) -> Result<f64> {
+    if level > 0.0 && level < 1.0 {
+        return Ok(level);
+    }
+    Err(Error::Value(format!(
+        "a level is {level}, expected more than 0 and less than 1"
+    )))
+}
+
+/// The standard normal distribution.
+pub(super) fn normal() -> Normal {
+    Normal::standard()
+}
+
+/// Wilson's score interval for a share of `n` trials (Wilson 1927, JASA 22); half a success is
+/// a tie.
+pub fn wilson(successes: f64, n: f64, confidence: f64) -> Result<(f64, f64)> {
+    let z = normal().inverse_cdf(checked_level((1.0 + confidence) / 2.0)?);
+    if n <= 0.0 || !(0.0..=n).contains(&successes) {
+        return Err(Error::Value(format!(
+            "{successes} successes of {n} trials, expected between none and all of them"
+        )));
+    }
+    let (share, square) = (successes / n, z * z);
+    let centre = (share + square / (2.0 * n)) / (1.0 + square / n);
+    let half = z / (1.0 + square / n) * (share * (1.0 - share) / n + square / (4.0 * n * n)).sqrt();
+    Ok(((centre - half).max(0.0), (centre + half).min(1.0)))
+}

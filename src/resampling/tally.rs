@@ -1,0 +1,188 @@
+//! How often each candidate took each place and beat each other, counted in whole numbers.
+//!
+//! Tied candidates share the places they hold, as if ties were broken at random, and half of the
+//! win. A place is counted in units of 1 / `ONE`, so that adding and merging stay exact.
+
+use ndarray::{Array2, ArrayView1, ArrayView2};
+
+/// A whole place, in counts.
+pub const ONE: u64 = 1 << 32;
+
+// Replicates compared at a time: two columns of them stay in the first cache.
+const BLOCK: usize = 512;
+
+/// Counts over replicates; adding and merging in any order gives the same numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// `[n, n]`: how often a candidate held a place from 0, best first, in units of 1 / `ONE`.
+    pub places: Array2<u64>,
+    /// `[n, n]`: twice the wins of row over column, ties counting once.
+    pub wins: Array2<u64>,
+    /// Replicates that were counted; one with a missing score is not.
+    pub count: u64,
+}
+
+impl Tally {
+    /// Nothing counted yet, `n` candidates.
+    pub fn new(n: usize) -> Self {
+        Self {
+            places: Array2::zeros((n, n)),
+            wins: Array2::zeros((n, n)),
+            count: 0,
+        }
+    }
+
+    /// Counts all `replicates [n_replicates, n]`.
+    pub fn of(replicates: ArrayView2<'_, f64>) -> Self {
+        let mut tally = Self::new(replicates.ncols());
+        let known: Vec<ArrayView1<'_, f64>> = replicates
+            .outer_iter()
+            .filter(|row| !row.iter().any(|score| score.is_nan()))
+            .collect();
+        for rows in known.chunks(BLOCK) {
+            if !tally.add_untied(rows) {
+                rows.iter().for_each(|row| tally.add(*row));
+            }
+        }
+        tally
+    }
+
+    // Counts a block column by column, which the compiler turns into vector comparisons; false,
+    // with nothing counted, if any two scores of a row are equal.
+    fn add_untied(&mut self, rows: &[ArrayView1<'_, f64>]) -> bool {
+        let (n, length) = (self.wins.nrows(), rows.len());
+        let column = |at: usize| -> Vec<f64> { rows.iter().map(|row| row[at]).collect() };
+        let columns: Vec<Vec<f64>> = (0..n).map(column).collect();
+        let mut better = vec![vec![0u64; length]; n];
+        let mut wins = Array2::<u64>::zeros((n, n));
+        for b in 1..n {
+            let (first, rest) = better.split_at_mut(b);
+            for a in 0..b {
+                let (mut above, mut below) = (0, 0);
+                let ranks = first[a].iter_mut().zip(rest[0].iter_mut());
+                for ((x, y), (of_a, of_b)) in columns[a].iter().zip(&columns[b]).zip(ranks) {
+                    let (is_above, is_below) = (u64::from(x > y), u64::from(x < y));
+                    *of_b += is_above;
+                    *of_a += is_below;
+                    above += is_above;
+                    below += is_below;
+                }
+                if above + below != length as u64 {
+                    return false;
+                }
+                wins[[a, b]] = 2 * above;
+                wins[[b, a]] = 2 * below;
+            }
+        }
+        self.wins += &wins;
+        for (at, ranks) in better.iter().enumerate() {
+            for &rank in ranks {
+                self.places[[at, rank as usize]] += ONE;
+            }
+        }
+        self.count += length as u64;
+        true
+    }
+
+    /// Counts one replicate of scores, higher is better; one with a missing score is not.
+    pub fn add(&mut self, scores: ArrayView1<'_, f64>) {
+        if scores.iter().any(|score| score.is_nan()) {
+            return;
+        }
+        for (a, &own) in scores.iter().enumerate() {
+            let (mut better, mut equal) = (0, 0);
+            for (wins, &other) in self.wins.row_mut(a).iter_mut().zip(scores) {
+                better += usize::from(other > own);
+                equal += usize::from(other == own);
+                *wins += 2 * u64::from(own > other) + u64::from(own == other);
+            }
+            self.wins[[a, a]] -= 1;
+            for place in better..better + equal {
+                self.places[[a, place]] += ONE / equal as u64;
+            }
+        }
+        self.count += 1;
+    }
+
+    /// Counts of both.
+    pub fn merged(mut self, other: &Self) -> Self {
+        self.places += &other.places;
+        self.wins += &other.wins;
+        self.count += other.count;
+        self
+    }
+
+    /// Shares of the replicates: of places [n, n] and of wins [n, n], NaN if none was counted.
+    pub fn shares(&self) -> (Array2<f64>, Array2<f64>) {
+        let count = self.count as f64;
+        let places = self.places.map(|&held| held as f64 / ONE as f64 / count);
+        (places, self.wins.map(|&won| won as f64 / 2.0 / count))
+    }
+}
+
+/// First and last place of an interval of `confidence` from the shares of the places: those
+/// whose mid-probability from either side exceeds half of what is left out. Mid-probabilities
+/// (Lancaster 1961) because places are few: whole tails would cover more than is asked for.
+pub fn rank_interval(shares: ArrayView1<'_, f64>, confidence: f64) -> (f64, f64) {
+    let tail = (1.0 - confidence) / 2.0;
+    let total: f64 = shares.sum();
+    let mut below = 0.0;
+    let mut kept = Vec::with_capacity(shares.len());
+    for (place, &share) in shares.iter().enumerate() {
+        let middle = below + share / 2.0;
+        if share > 0.0 && middle > tail * total && total - middle > tail * total {
+            kept.push(place as f64);
+        }
+        below += share;
+    }
+    let ends = (kept.first(), kept.last());
+    match ends {
+        (Some(&first), Some(&last)) => (first, last),
+        _ => (f64::NAN, f64::NAN),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn tied_candidates_share_places_and_wins() {
+        let tally = Tally::of(array![[2.0, 1.0, 2.0], [f64::NAN, 1.0, 2.0]].view());
+        assert_eq!(tally.count, 1);
+        let (places, wins) = tally.shares();
+        assert_eq!(places.row(0).to_vec(), [0.5, 0.5, 0.0]);
+        assert_eq!(places.row(1).to_vec(), [0.0, 0.0, 1.0]);
+        assert_eq!(wins.row(0).to_vec(), [0.0, 1.0, 0.5]);
+    }
+
+    #[test]
+    fn a_block_is_counted_like_its_rows() {
+        let scores = Array2::from_shape_fn((700, 5), |(row, at)| ((row * 7 + at * 13) % 11) as f64);
+        let mut one_by_one = Tally::new(5);
+        scores.outer_iter().for_each(|row| one_by_one.add(row));
+        assert_eq!(Tally::of(scores.view()), one_by_one);
+    }
+
+    #[test]
+    fn shards_merge_in_any_order() {
+        let (first, second) = (array![[1.0, 2.0]], array![[3.0, 2.0], [1.0, 1.0]]);
+        let (a, b) = (Tally::of(first.view()), Tally::of(second.view()));
+        assert_eq!(a.clone().merged(&b), b.merged(&a));
+    }
+
+    #[test]
+    fn an_interval_of_places_leaves_both_tails_out() {
+        assert_eq!(
+            rank_interval(array![0.01, 0.97, 0.02].view(), 0.95),
+            (1.0, 1.0)
+        );
+        assert_eq!(
+            rank_interval(array![0.06, 0.88, 0.06].view(), 0.95),
+            (0.0, 2.0)
+        );
+        assert_eq!(rank_interval(array![1.0, 0.0].view(), 0.95), (0.0, 0.0));
+    }
+}

@@ -1,0 +1,133 @@
+//! Many replicates at once: how often each cell was drawn, times the cells.
+//!
+//! Where a column has all seeds of a target or none, its mean over a draw is
+//! `sum of (times drawn) value / (seeds x times its targets were drawn)`: two products of matrices,
+//! done in register tiles by `linalg`, whose sums run over cells in order whatever the block. So a
+//! replicate is the same in every shard and on any number of threads. Other tables are added up
+//! draw by draw.
+
+use std::ops::Range;
+
+use ndarray::Array2;
+
+use super::{Cube, Plan, replicate_blocks, replicates};
+use crate::error::Result;
+use crate::linalg::{Inner, PANEL, TokenPanels, for_each_row};
+use crate::threads::Monitor;
+
+impl Cube {
+    /// Column means of replicates `range` of `plan` `[n_replicates, n_columns]`.
+    pub fn resample_all(
+        &self,
+        plan: &Plan,
+        range: Range<u64>,
+        monitor: &Monitor,
+    ) -> Result<Array2<f64>> {
+        plan.check(self.n_targets)?;
+        if !self.is_whole() {
+            return replicates(range, self.n_columns, monitor, |number, row| {
+                self.resample(plan, number, row);
+            });
+        }
+        let n_cells = self.n_targets * self.n_seeds;
+        let values = TokenPanels::pack_rows(&transposed(&self.values, self.n_columns), n_cells);
+        let first_seeds: Vec<f64> = (0..self.n_targets)
+            .flat_map(|target| &self.counts[self.row(target, 0)])
+            .copied()
+            .collect();
+        let known = transposed(&first_seeds, self.n_columns);
+        let known = TokenPanels::pack_rows(&known, self.n_targets);
+        replicate_blocks(range, self.n_columns, monitor, |first, rows| {
+            self.fill(plan, first, rows, &values, &known);
+        })
+    }
+
+    // Whether every target has all or none of the seeds of a column.
+    fn is_whole(&self) -> bool {
+        (0..self.n_targets).all(|target| {
+            let first = &self.counts[self.row(target, 0)];
+            (1..self.n_seeds).all(|seed| first == &self.counts[self.row(target, seed)])
+        })
+    }
+
+    fn fill(
+        &self,
+        plan: &Plan,
+        first: u64,
+        rows: &mut [f64],
+        values: &TokenPanels,
+        known: &TokenPanels,
+    ) {
+        let (n_cells, n_rows) = (self.n_targets * self.n_seeds, rows.len() / self.n_columns);
+        let n_panels = n_rows.div_ceil(PANEL);
+        let mut cells = vec![0.0; n_panels * PANEL * n_cells];
+        let mut targets = vec![0.0; n_panels * PANEL * self.n_targets];
+        for (row, number) in (0..n_rows).zip(first..) {
+            // Counted where the product reads them, see `Panels::from_panels`.
+            let (panel, lane) = (row / PANEL, row % PANEL);
+            plan.draw(number, self.n_seeds, |target, seeds| {
+                targets[(panel * self.n_targets + target) * PANEL + lane] += 1.0;
+                let start = panel * n_cells + target * self.n_seeds;
+                for &seed in seeds {
+                    cells[(start + seed) * PANEL + lane] += 1.0;
+                }
+            });
+        }
+        let width = self.n_columns;
+        let cells = TokenPanels::from_panels(cells, n_rows, n_cells);
+        for_each_row(&cells, values, Inner, |row, sums| {
+            rows[row * width..(row + 1) * width].copy_from_slice(sums);
+        });
+        let targets = TokenPanels::from_panels(targets, n_rows, self.n_targets);
+        let n_seeds = self.n_seeds as f64;
+        for_each_row(&targets, known, Inner, |row, weights| {
+            let sums = &mut rows[row * width..(row + 1) * width];
+            for (sum, weight) in sums.iter_mut().zip(weights) {
+                *sum /= weight * n_seeds;
+            }
+        });
+    }
+}
+
+// Rows [n, width] as columns [width, n].
+fn transposed(rows: &[f64], width: usize) -> Vec<f64> {
+    (0..width)
+        .flat_map(|at| rows.iter().skip(at).step_by(width))
+        .copied()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array3;
+
+    use super::super::Unit;
+    use super::*;
+
+    #[test]
+    fn products_of_counts_are_means_over_draws() {
+        let cube = Array3::from_shape_fn((5, 11, 3), |(t, c, s)| {
+            if t == c {
+                f64::NAN
+            } else {
+                ((t * 31 + c * 17 + s * 7) % 13) as f64
+            }
+        });
+        let cube = Cube::new(cube.view()).unwrap();
+        assert!(cube.is_whole());
+        for unit in Unit::ALL {
+            let plan = Plan::new(unit, &[0, 0, 0, 1, 1], 9).unwrap();
+            let all = cube
+                .resample_all(&plan, 3..200, &Monitor::default())
+                .unwrap();
+            let mut row = vec![0.0; 11];
+            for number in [3, 77, 199] {
+                cube.resample(&plan, number, &mut row);
+                for (one, other) in row.iter().zip(all.row(number as usize - 3)) {
+                    let is_same = (one - other).abs() < 1e-12;
+                    assert!(is_same || (one.is_nan() && other.is_nan()));
+                }
+            }
+        }
+    }
+}
