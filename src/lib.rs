@@ -20,6 +20,7 @@ pub mod similarity;
 pub mod superposition;
 pub mod threads;
 pub mod tokens;
+pub mod transferability;
 
 #[cfg(feature = "python")]
 mod py;

@@ -37,6 +37,7 @@ TWINS = {
     "_reference_consistency",
     "_reference_evaluation",
     "_reference_superposition",
+    "_reference_transferability",
 }
 FACADE = {"__init__", "kinatlas"}
 FRAMEWORKS = {"torch", "jax", "tensorflow", "transformers", "peft"}

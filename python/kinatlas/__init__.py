@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kinatlas import errors, io
+from kinatlas import errors, io, transferability
 from kinatlas._core import __version__, num_threads, set_num_threads
 from kinatlas.evaluation import (
     Evaluation,
@@ -70,4 +70,5 @@ __all__ = [
     "split_seeds",
     "superposition",
     "token_similarity",
+    "transferability",
 ]

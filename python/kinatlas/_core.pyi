@@ -251,6 +251,42 @@ def variance_components(
     cube: _Floats, streams: tuple[int, int], n_threads: int | None
 ) -> tuple[list[float], list[float], _Floats]: ...
 
+# Inputs of one cell as packed tokens of one task, and one class number an example.
+_TransferCell: TypeAlias = tuple[_PackedTokens, _Whole]
+
+def transferability_methods() -> list[dict[str, Any]]: ...
+
+# options: k, epsilon, temperature, covariance.
+def transferability_scores(
+    cells: Sequence[_TransferCell],
+    method: str,
+    options: tuple[int, float, float, str],
+    n_threads: int | None = None,
+    progress: _Progress | None = None,
+) -> list[float]: ...
+
+# Intercept and slope of the probability that a source helps.
+def fit_help(scores: _Floats, helps: npt.NDArray[np.bool_]) -> tuple[float, float]: ...
+def help_probability(intercept: float, slope: float, score: float) -> float: ...
+def wilson_interval(successes: int, n: int, z: float) -> tuple[float, float]: ...
+
+# Risk [n], best risk [n]; area, its chance and its best level.
+def coverage_curve(
+    confidence: _Floats, losses: _Floats
+) -> tuple[_Floats, _Floats, list[float]]: ...
+def pick_diverse(scores: _Floats, closeness: _Floats, k: int, diversity: float) -> list[int]: ...
+
+# predictors [n_predictors, n_targets, n_sources], truth [n_targets, n_sources] -> flat predictions.
+def stack_predictors(predictors: _Floats, truth: _Floats) -> _Floats: ...
+
+# Target numbers, source numbers and standardised scores of cells.
+_GainCells: TypeAlias = tuple[_Whole, _Whole, _Floats]
+
+# Mean, deviation and expected improvement of every wanted cell.
+def forecast_gains(
+    known: _GainCells, gains: _Floats, wanted: _GainCells, best: _Floats
+) -> list[tuple[float, float, float]]: ...
+
 # estimate, lower end, upper end.
 _Three: TypeAlias = tuple[_Floats, _Floats, _Floats]
 

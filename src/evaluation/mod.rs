@@ -13,6 +13,7 @@
 mod best_rank;
 mod corrections;
 pub mod correlation;
+pub mod decide;
 mod friedman;
 mod gains;
 mod means;

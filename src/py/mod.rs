@@ -3,6 +3,7 @@
 mod comparison;
 mod consistency;
 mod convert;
+mod decide;
 mod detach;
 mod embeddings;
 mod errors;
@@ -18,6 +19,7 @@ mod superposition;
 mod superposition_states;
 mod threads;
 mod tokens;
+mod transferability;
 
 use pyo3::prelude::*;
 
@@ -38,7 +40,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     resampling::register(module)?;
     selection::register(module)?;
     evaluation::register(module)?;
+    decide::register(module)?;
     icl::register(module)?;
     similarity::register(module)?;
+    transferability::register(module)?;
     Ok(())
 }

@@ -11,6 +11,7 @@ from kinatlas.consistency.bootstrap import bootstrap_sources
 from kinatlas.consistency.ceiling import noise_ceiling
 from kinatlas.consistency.components import variance_components
 from kinatlas.consistency.findings import Findings
+from kinatlas.consistency.gains import TransferGains, transfer_gains
 from kinatlas.consistency.planning import seeds_needed
 from kinatlas.consistency.reliability import reliability
 from kinatlas.consistency.sources import SourceBootstrap
@@ -18,11 +19,13 @@ from kinatlas.consistency.sources import SourceBootstrap
 __all__ = [
     "Findings",
     "SourceBootstrap",
+    "TransferGains",
     "bootstrap_sources",
     "noise_ceiling",
     "order_agreement",
     "reliability",
     "seed_consistency",
     "seeds_needed",
+    "transfer_gains",
     "variance_components",
 ]

@@ -44,8 +44,17 @@ class Cube:
 
         Seeds without any run of the target are left out.
         """
+        own, complete = self._complete(target)
+        return np.ascontiguousarray(own[complete].T)
+
+    def measured(self, target: int) -> tuple[str, ...]:
+        """Return the names of the columns of ``table``."""
+        _, complete = self._complete(target)
+        return tuple(name for name, kept in zip(self.sources, complete, strict=True) if kept)
+
+    def _complete(self, target: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
         own = self.values[target][:, ~np.isnan(self.values[target]).all(axis=0)]
-        return np.ascontiguousarray(own[~np.isnan(own).any(axis=1)].T)
+        return own, ~np.isnan(own).any(axis=1)
 
 
 def seed_cube(seeds: Seeds, *, fewest: int = 2) -> Cube:

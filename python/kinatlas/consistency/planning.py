@@ -63,12 +63,11 @@ def seeds_needed(seeds: Seeds, width: float | None = None, *, confidence: float 
     for target, name in enumerate(cube.targets):
         table = cube.table(target)
         if min(table.shape) >= 2:
-            rows.append([name, *_plan(table, width, confidence)])
+            row = [name, *_plan(table, width, confidence)]
+            row[2] = cube.measured(target)[row[2]]
+            rows.append(row)
     heads = ("target", "value", "best", "gap", "n_seeds", "seeds_for_width", "seeds_for_best")
     columns = {head: [row[at] for row in rows] for at, head in enumerate(heads)}
-    for row, at in ((row, int(row[2])) for row in rows):
-        row[2] = cube.sources[at]
-    columns["best"] = [row[2] for row in rows]
     wanted = "half the spread of the sources" if width is None else f"{width:g}"
     return Findings(
         title=f"Seeds needed for {cube.what}; value is the seed deviation of one source",

@@ -74,8 +74,9 @@ def reliability(
     own = 1.0
     if predictor is not None:
         other, own = _predictor(predictor, cube.targets, cube.sources)
+        means = _core.seed_means(np.ascontiguousarray(cube.values))
         for target in range(len(cube.targets)):
-            values[target, 2] = _pearson(np.nanmean(cube.values[target], axis=1), other[target])
+            values[target, 2] = _pearson(means[target], other[target])
         names.append("correlation")
     numbers = over_targets(values[:, : len(names)], confidence, n_replicates, rng, n_threads)
     rows = [[name, *row] for name, row in zip(names, numbers.tolist(), strict=True)]

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from kinatlas.selection.rank import rank_sources
 from kinatlas.selection.ranking import NO_TRANSFER, RankedSource, Ranking
+from kinatlas.selection.transferability import transferability_matrix
 from kinatlas.selection.uncertainty import RankUncertainty
 
-__all__ = ["NO_TRANSFER", "RankUncertainty", "RankedSource", "Ranking", "rank_sources"]
+__all__ = [
+    "NO_TRANSFER",
+    "RankUncertainty",
+    "RankedSource",
+    "Ranking",
+    "rank_sources",
+    "transferability_matrix",
+]

@@ -88,7 +88,7 @@ class RankUncertainty(Tabular):
         >>> from kinatlas.selection import rank_sources
         >>> from kinatlas.similarity import SimilarityMatrix
         >>> noise = {seed: SimilarityMatrix([[seed % 2, 0.5]], ["t"], ["a", "b"], "k")
-        ...          for seed in range(5)}
+        ...          for seed in range(4)}
         >>> round(rank_sources(noise, "t").uncertainty.p_beats("a", "b"), 1)
         0.5
         """
