@@ -88,7 +88,7 @@ class RankUncertainty(Tabular):
         >>> from kinatlas.selection import rank_sources
         >>> from kinatlas.similarity import SimilarityMatrix
         >>> noise = {seed: SimilarityMatrix([[seed % 2, 0.5]], ["t"], ["a", "b"], "k")
-        ...          for seed in range(4)}
+        ...          for seed in range(5)}
         >>> 0.3 < rank_sources(noise, "t").uncertainty.p_beats("a", "b") < 0.5
         True
         """
