@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -164,6 +164,7 @@ def test_targets_that_define_no_metric_are_left_out_and_named():
         compare_methods({"x": guess(1)}, every, metric="spearman", **QUICK)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(3, 5), st.integers(4, 9))
 def test_average_ranks_are_friedmans(seed, k, n):
     values = np.random.default_rng(seed).integers(0, 4, size=(n, k)).astype(float)
@@ -179,6 +180,7 @@ def test_average_ranks_are_friedmans(seed, k, n):
     assert p_value == pytest.approx(theirs.pvalue, rel=1e-7, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_corrections_are_those_of_scipy_and_their_definitions(p_values):
     found = _core.adjusted_p_values(p_values, "bh")

@@ -32,6 +32,7 @@ def table(shape=(6, 5, 3), seed=0, noise=0.5):
 
 
 @pytest.mark.parametrize("measure", CORRELATIONS)
+@settings(deadline=None)
 @given(LISTS)
 def test_correlations_are_those_of_scipy(measure, lists):
     first, second = lists
@@ -47,12 +48,14 @@ def test_correlations_are_those_of_scipy(measure, lists):
         )
 
 
+@settings(deadline=None, max_examples=40)
 @given(LISTS, st.floats(0.1, 0.99))
 def test_rank_biased_overlap_is_the_mean_over_ways_to_break_ties(lists, p):
     value, _ = consistency.order_agreement(*lists, "rbo", persistence=p)
     assert value == pytest.approx(twin.expected(*lists, lambda a, b: twin.rbo(a, b, p)), abs=1e-12)
 
 
+@settings(deadline=None, max_examples=40)
 @given(LISTS, st.integers(1, 6))
 def test_overlap_of_the_tops_is_the_mean_over_ways_to_break_ties(lists, k):
     value, chance = consistency.order_agreement(*lists, "top_k_jaccard", k=k)
@@ -96,6 +99,7 @@ def test_chance_agrees_with_simulation():
         assert abs(values.mean() - found[0][1]) < 5 * values.std() / len(values) ** 0.5
 
 
+@settings(deadline=None)
 @given(st.integers(2, 4), st.integers(2, 5), st.integers(0, 10**6))
 def test_concordance_is_that_of_the_twin_and_of_friedman(m, n, seed):
     scores = np.random.default_rng(seed).integers(0, 4, size=(m, n)).astype(float)

@@ -26,6 +26,7 @@ def holes(shape, seed):
     return cube
 
 
+@settings(deadline=None)
 @given(st.sampled_from(UNITS), st.integers(0, 2**40), st.integers(0, 50), st.integers(0, 9))
 def test_a_replicate_is_the_twin_on_the_same_draws(unit, seed, number, data):
     cube = holes((4, 3, 3), data)
@@ -78,6 +79,7 @@ def test_draws_are_uniform():
     assert stats.chisquare(seeds).pvalue > 1e-4
 
 
+@settings(deadline=None)
 @given(hnp.arrays(np.float64, (5, 4), elements=st.integers(-2, 2).map(float)))
 def test_shares_of_places_are_those_of_the_twin(drawn):
     places, wins, _, count = _core.rank_shares(drawn, 0.95)
@@ -132,6 +134,7 @@ def test_quantiles_invert_the_distributions():
     assert _core.student_quantile(0.975, 4) == pytest.approx(stats.t.ppf(0.975, 4), rel=1e-9)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-4, 4).map(float), min_size=1, max_size=9))
 def test_sign_flips_are_those_of_the_twin(gaps):
     found = _core.sign_flip(np.array(gaps), 100, 0)

@@ -192,17 +192,14 @@ fn eliminate(
             .sum();
         target_load += sources.len() as f64 - shared;
     }
+    if !is_connected(cells, n_sources, &place) {
+        return Err(separate_blocks());
+    }
     // The all-ones direction is free; pinning it makes a connected table definite.
     let pinned = Mat::from_fn(n_sources, n_sources, |a, b| {
         laplace[(a, b)] + 1.0 / n_sources as f64
     });
-    let factor = pinned.llt(Side::Lower).map_err(|_| {
-        Error::Shape(
-            "the measured cells fall into separate blocks of targets and sources, so their \
-             levels cannot be compared; measure a source of one block on a target of another"
-                .into(),
-        )
-    })?;
+    let factor = pinned.llt(Side::Lower).map_err(|_| separate_blocks())?;
     let effects = factor.solve(&right);
     let source_given: f64 = (0..n_sources)
         .map(|at| effects[(at, 0)] * right[(at, 0)])
@@ -223,6 +220,39 @@ fn eliminate(
         freedom,
         [target_load, source_load],
     ))
+}
+
+/// Whether a chain of shared targets leads from any source to any other; rounding may hide from a
+/// factorisation that none does.
+fn is_connected(cells: &Cells, n_sources: usize, place: impl Fn(usize) -> usize) -> bool {
+    let mut reached = vec![false; n_sources];
+    if let Some(first) = cells
+        .targets
+        .iter()
+        .find_map(|(sources, ..)| sources.first())
+    {
+        reached[place(*first)] = true;
+    }
+    let mut is_growing = true;
+    while is_growing {
+        is_growing = false;
+        for (sources, ..) in &cells.targets {
+            if sources.iter().any(|&source| reached[place(source)]) {
+                for &source in sources {
+                    is_growing |= !std::mem::replace(&mut reached[place(source)], true);
+                }
+            }
+        }
+    }
+    reached.into_iter().all(|is_reached| is_reached)
+}
+
+fn separate_blocks() -> Error {
+    Error::Shape(
+        "the measured cells fall into separate blocks of targets and sources, so their \
+             levels cannot be compared; measure a source of one block on a target of another"
+            .into(),
+    )
 }
 
 #[cfg(test)]

@@ -62,9 +62,11 @@ fn mean_intervals<'py>(
     let (cube, method) = (Cube::new(cube.as_array())?, Interval::from_name(method)?);
     let drawn = drawn.as_array();
     let found = detached(py, None, None, |_| {
-        cube.contrast_intervals(drawn, &contrasts, |values: &[f64], known: &Reference| {
-            interval(method, values, known, confidence)
-        })
+        cube.contrast_intervals(
+            drawn,
+            &contrasts,
+            |values: &mut [f64], known: &Reference| interval(method, values, known, confidence),
+        )
     })?;
     Ok(found.to_pyarray(py))
 }

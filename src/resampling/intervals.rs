@@ -65,11 +65,11 @@ pub struct Reference {
     pub jackknife: Vec<f64>,
 }
 
-/// Interval of `confidence` from ascending `replicates`; NaN where nothing was drawn, and below
+/// Interval of `confidence` from `replicates`, whose order is lost; NaN where nothing was drawn, and below
 /// two units for the methods that need a spread.
 pub fn interval(
     method: Interval,
-    replicates: &[f64],
+    replicates: &mut [f64],
     reference: &Reference,
     confidence: f64,
 ) -> Result<(f64, f64)> {
@@ -97,8 +97,14 @@ pub fn interval(
 
 fn bca_levels(replicates: &[f64], reference: &Reference, tail: f64) -> (f64, f64) {
     let count = replicates.len() as f64;
-    let below = replicates.partition_point(|&v| v < reference.estimate) as f64;
-    let not_above = replicates.partition_point(|&v| v <= reference.estimate) as f64;
+    let counted = |is_counted: &dyn Fn(f64) -> bool| {
+        replicates
+            .iter()
+            .filter(|&&value| is_counted(value))
+            .count() as f64
+    };
+    let below = counted(&|value| value < reference.estimate);
+    let not_above = counted(&|value| value <= reference.estimate);
     // Half of the equal ones; kept off 0 and 1, whose normal quantiles are infinite.
     let share = ((below + not_above) / (2.0 * count)).clamp(0.5 / count, 1.0 - 0.5 / count);
     let bias = normal().inverse_cdf(share);
@@ -132,14 +138,18 @@ fn student(reference: &Reference, tail: f64) -> Result<(f64, f64)> {
     Ok((reference.estimate - half, reference.estimate + half))
 }
 
-/// Quantile of ascending values, linear between order statistics.
-pub(super) fn quantile(ascending: &[f64], level: f64) -> f64 {
-    let last = ascending.len() - 1;
+/// Quantile of values, linear between order statistics. Selecting two of them instead of sorting
+/// all is several times faster at 10 000 values.
+pub(super) fn quantile(values: &mut [f64], level: f64) -> f64 {
+    let last = values.len() - 1;
     let place = level.clamp(0.0, 1.0) * last as f64;
     let (floor, share) = (place.floor() as usize, place.fract());
-    let upper = ascending[(floor + 1).min(last)];
+    let (_, &mut lower, above) = values.select_nth_unstable_by(floor, f64::total_cmp);
     // The same value on both sides must come back exactly.
-    ascending[floor] + share * (upper - ascending[floor])
+    match above.iter().copied().min_by(f64::total_cmp) {
+        Some(upper) => lower + share * (upper - lower),
+        None => lower,
+    }
 }
 
 #[cfg(test)]
@@ -158,25 +168,30 @@ mod tests {
 
     #[test]
     fn a_percentile_interval_is_two_quantiles() {
-        let replicates: Vec<f64> = (0..=100).map(f64::from).collect();
-        let found = interval(Interval::Percentile, &replicates, &reference(&[50.0]), 0.9);
+        let mut replicates: Vec<f64> = (0..=100).map(f64::from).collect();
+        let found = interval(
+            Interval::Percentile,
+            &mut replicates,
+            &reference(&[50.0]),
+            0.9,
+        );
         let (low, high) = found.unwrap();
         assert!((low - 5.0).abs() < 1e-9 && (high - 95.0).abs() < 1e-9);
     }
 
     #[test]
     fn symmetric_replicates_and_units_need_no_correction() {
-        let replicates: Vec<f64> = (-500..=500).map(f64::from).collect();
+        let mut replicates: Vec<f64> = (-500..=500).map(f64::from).collect();
         let symmetric = reference(&[-1.0, 0.0, 1.0]);
-        let plain = interval(Interval::Percentile, &replicates, &symmetric, 0.95).unwrap();
-        let corrected = interval(Interval::Bca, &replicates, &symmetric, 0.95).unwrap();
+        let plain = interval(Interval::Percentile, &mut replicates, &symmetric, 0.95).unwrap();
+        let corrected = interval(Interval::Bca, &mut replicates, &symmetric, 0.95).unwrap();
         assert!((plain.0 - corrected.0).abs() < 1e-6 && (plain.1 - corrected.1).abs() < 1e-6);
     }
 
     #[test]
     fn one_unit_has_no_spread() {
-        let found = interval(Interval::Student, &[1.0], &reference(&[1.0]), 0.95).unwrap();
+        let found = interval(Interval::Student, &mut [1.0], &reference(&[1.0]), 0.95).unwrap();
         assert!(found.0.is_nan() && found.1.is_nan());
-        assert!(interval(Interval::Student, &[1.0], &reference(&[1.0, 2.0]), 1.0).is_err());
+        assert!(interval(Interval::Student, &mut [1.0], &reference(&[1.0, 2.0]), 1.0).is_err());
     }
 }

@@ -106,7 +106,7 @@ impl Cube {
         &self,
         drawn: ArrayView2<'_, f64>,
         contrasts: &[(usize, isize)],
-        interval: impl Fn(&[f64], &Reference) -> Result<(f64, f64)> + Sync,
+        interval: impl Fn(&mut [f64], &Reference) -> Result<(f64, f64)> + Sync,
     ) -> Result<Array2<f64>> {
         let n = self.n_columns;
         let is_known = |at: isize| at < 0 || at.unsigned_abs() < n;
@@ -133,13 +133,12 @@ impl Cube {
             };
             let values = drawn.outer_iter().map(|row| difference(row, contrast));
             let mut values: Vec<f64> = values.filter(|value| !value.is_nan()).collect();
-            values.sort_unstable_by(f64::total_cmp);
             let reference = Reference {
                 estimate: difference(whole.as_slice().into(), contrast),
                 units: each(&units),
                 jackknife: each(&without),
             };
-            interval(&values, &reference).map(|(low, high)| [reference.estimate, low, high])
+            interval(&mut values, &reference).map(|(low, high)| [reference.estimate, low, high])
         });
         let rows = rows.collect::<Result<Vec<[f64; 3]>>>()?;
         Ok(Array2::from_shape_fn((rows.len(), 3), |(row, at)| {

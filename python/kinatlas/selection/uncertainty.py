@@ -88,9 +88,9 @@ class RankUncertainty(Tabular):
         >>> from kinatlas.selection import rank_sources
         >>> from kinatlas.similarity import SimilarityMatrix
         >>> noise = {seed: SimilarityMatrix([[seed % 2, 0.5]], ["t"], ["a", "b"], "k")
-        ...          for seed in range(4)}
-        >>> round(rank_sources(noise, "t").uncertainty.p_beats("a", "b"), 1)
-        0.5
+        ...          for seed in range(5)}
+        >>> 0.3 < rank_sources(noise, "t").uncertainty.p_beats("a", "b") < 0.5
+        True
         """
         at, other = (check_known(name, self.candidates, "candidate") for name in (first, second))
         return float(self.beats[at, other])
