@@ -64,8 +64,7 @@ def logme(x: Floats, y: Whole) -> float:
             return log_evidence(x, target, float(ratio * beta), beta)
 
         low, high = np.log(1e-12), np.log(1e12)
-        # The evidence may have two bumps a few nats apart; the first sweep must see both.
-        for n_points in (401, *[41] * 10):
+        for n_points in (401, *[41] * 10):  # fine at first: two bumps may stand side by side
             points = np.linspace(low, high, n_points)
             best = max(points, key=at)
             width = (high - low) / (n_points - 1)
