@@ -7,7 +7,7 @@ use super::convert::to_sizes;
 use super::detach::detached;
 use crate::error::{Error, Result};
 use crate::evaluation::decide::{
-    Cell, GainModel, HelpModel, diverse_subset, risk_coverage, stacked, wilson,
+    Cell, GainModel, HelpModel, diverse_subset, risk_coverage, stacked,
 };
 
 type Numbers<'py> = Bound<'py, PyArray1<f64>>;
@@ -25,11 +25,6 @@ fn fit_help(
 #[pyfunction]
 fn help_probability(intercept: f64, slope: f64, score: f64) -> f64 {
     HelpModel { intercept, slope }.probability(score)
-}
-
-#[pyfunction]
-fn wilson_interval(successes: u64, n: u64, z: f64) -> PyResult<(f64, f64)> {
-    Ok(wilson(successes, n, z)?)
 }
 
 #[pyfunction]
@@ -128,7 +123,6 @@ fn forecast_gains(
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(fit_help, module)?)?;
     module.add_function(wrap_pyfunction!(help_probability, module)?)?;
-    module.add_function(wrap_pyfunction!(wilson_interval, module)?)?;
     module.add_function(wrap_pyfunction!(coverage_curve, module)?)?;
     module.add_function(wrap_pyfunction!(pick_diverse, module)?)?;
     module.add_function(wrap_pyfunction!(stack_predictors, module)?)?;

@@ -65,8 +65,8 @@ pub struct Reference {
     pub jackknife: Vec<f64>,
 }
 
-/// Interval of `confidence` from `replicates`, whose order is lost; NaN where nothing was drawn, and below
-/// two units for the methods that need a spread.
+/// Interval of `confidence` from `replicates`, whose order is lost; NaN where nothing was drawn,
+/// and below two units for the methods that need a spread.
 pub fn interval(
     method: Interval,
     replicates: &mut [f64],

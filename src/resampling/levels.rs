@@ -38,5 +38,23 @@ pub fn wilson(successes: f64, n: f64, confidence: f64) -> Result<(f64, f64)> {
     let (share, square) = (successes / n, z * z);
     let centre = (share + square / (2.0 * n)) / (1.0 + square / n);
     let half = z / (1.0 + square / n) * (share * (1.0 - share) / n + square / (4.0 * n * n)).sqrt();
-    Ok(((centre - half).max(0.0), (centre + half).min(1.0)))
+    // Exactly 0 and 1 at the ends, where rounding would stop just short of them.
+    let low = if successes == 0.0 { 0.0 } else { centre - half };
+    let high = if successes == n { 1.0 } else { centre + half };
+    Ok((low.max(0.0), high.min(1.0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interval_of_a_share_is_wilsons() {
+        // 8 of 10 at 95 %: (0.490, 0.943), the published worked example.
+        let (low, high) = wilson(8.0, 10.0, 0.95).unwrap();
+        assert!((low - 0.490162).abs() < 1e-6 && (high - 0.943318).abs() < 1e-6);
+        assert_eq!(wilson(0.0, 5.0, 0.95).unwrap().0, 0.0);
+        assert_eq!(wilson(5.0, 5.0, 0.95).unwrap().1, 1.0);
+        assert!(wilson(0.0, 0.0, 0.95).is_err());
+    }
 }

@@ -164,7 +164,7 @@ class Abstention(Tabular):
         n, count = len(outcomes), int(outcomes.sum())
         if n == 0:
             return dict.fromkeys((name, f"{name}_low", f"{name}_high"), float("nan"))
-        low, high = _core.wilson_interval(count, n, self.settings["z"])
+        low, high = _core.wilson(count, n, self.settings["confidence"])
         return {name: count / n, f"{name}_low": low, f"{name}_high": high}
 
     def explain(self, metric: str | None = None) -> str:

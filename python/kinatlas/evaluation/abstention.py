@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -83,7 +82,6 @@ def evaluate_abstention(
         )
     picks = [_pick(cells, row, rows, margin) for row in rows]
     curve = _core.fit_help(*_training(cells, rows, margin))
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
     return Abstention(
         kernel=matrix.kernel,
         targets=tuple(cells.targets[row] for row in rows),
@@ -92,7 +90,6 @@ def evaluate_abstention(
             "margin": margin,
             "threshold": threshold,
             "confidence": confidence,
-            "z": z,
             "units": transfer.units,
             "n_cells": int(cells.used.sum()),
             "n_targets_without_run": len(cells.targets) - len(rows),

@@ -124,30 +124,6 @@ fn newton(unit: &[f64], aims: &[f64], start: f64) -> (f64, f64) {
     at
 }
 
-/// Interval of a share by Wilson 1927; `z` is the normal quantile of the wanted coverage.
-pub fn wilson(successes: u64, n: u64, z: f64) -> Result<(f64, f64)> {
-    if n == 0 || successes > n {
-        return Err(Error::Value(format!(
-            "{successes} of {n}: a share needs at least one trial and no more successes than that"
-        )));
-    }
-    let (count, share, square) = (n as f64, successes as f64 / n as f64, z * z);
-    let middle = share + square / (2.0 * count);
-    let half = z * (share * (1.0 - share) / count + square / (4.0 * count * count)).sqrt();
-    let whole = 1.0 + square / count;
-    let low = if successes == 0 {
-        0.0
-    } else {
-        (middle - half) / whole
-    };
-    let high = if successes == n {
-        1.0
-    } else {
-        (middle + half) / whole
-    };
-    Ok((low, high))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,15 +153,5 @@ mod tests {
         let model = HelpModel::fit(&[0.0, 0.0, 1.0, 1.0], &[false, false, true, true]).unwrap();
         assert!((model.probability(1.0) - 0.75).abs() < 1e-9);
         assert!((model.probability(0.0) - 0.25).abs() < 1e-9);
-    }
-
-    #[test]
-    fn the_interval_of_a_share_is_wilsons() {
-        // 8 of 10 at 95 %: (0.490, 0.943), the published worked example.
-        let (low, high) = wilson(8, 10, 1.959963984540054).unwrap();
-        assert!((low - 0.490162).abs() < 1e-6 && (high - 0.943318).abs() < 1e-6);
-        assert_eq!(wilson(0, 5, 2.0).unwrap().0, 0.0);
-        assert_eq!(wilson(5, 5, 2.0).unwrap().1, 1.0);
-        assert!(wilson(0, 0, 2.0).is_err());
     }
 }

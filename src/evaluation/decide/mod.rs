@@ -8,6 +8,6 @@ mod subset;
 
 pub use coverage::{Coverage, risk_coverage};
 pub use gain_model::{Cell, Forecast, GainModel};
-pub use help::{HelpModel, wilson};
+pub use help::HelpModel;
 pub use stack::stacked;
 pub use subset::diverse_subset;
