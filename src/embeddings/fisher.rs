@@ -10,13 +10,14 @@
 //! NaN         refused, naming parameter, example and coordinate; the batch leaves no trace
 //! Precision   f16, bf16, f32 or f64 in; squares and sums in f64. Squares of the first three are
 //!             exact, so an error is at most that of `n` additions.
-//! Cost        one multiplication and one addition per gradient number; three f64 per coordinate,
-//!             however many examples there are
+//! Cost        one multiplication and one addition per gradient number; three f64 per coordinate
+//!             (and `KEPT` f32 if batches are small), however many examples there are
 //!
 //! Sums run in shards of `shard_size` examples: each shard is added up from zero, and whole shards
 //! are folded into one total in their order. A shard may therefore be computed anywhere and merged
 //! later. Columns are cut in tiles whose sums stay in the cache while a batch passes.
 
+mod kept;
 mod merge;
 mod squares;
 
@@ -25,6 +26,7 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::threads::Monitor;
 use crate::tokens::Stored;
+use kept::Kept;
 use squares::{Part, TILE, add_part, first_bad};
 
 /// What is squared.
@@ -66,6 +68,7 @@ pub struct Fisher {
     sums: Vec<Sums>,
     // Where the next batch is added before anybody knows that all of it is finite.
     next: Vec<Vec<f64>>,
+    kept: Kept,
     n_whole: usize,
     n_running: usize,
 }
@@ -102,10 +105,10 @@ impl Fisher {
                 layout.shard_size
             )));
         }
-        let next = sums.iter().map(|sums| vec![0.0; sums.whole.len()]);
         Ok(Self {
             layout,
-            next: next.collect(),
+            next: vec![Vec::new(); sums.len()],
+            kept: Kept::default(),
             sums,
             n_whole,
             n_running,
@@ -113,7 +116,8 @@ impl Fisher {
     }
 
     /// The sums of every parameter.
-    pub fn sums(&self) -> &[Sums] {
+    pub fn sums(&mut self) -> &[Sums] {
+        self.settle();
         &self.sums
     }
 
@@ -131,6 +135,12 @@ impl Fisher {
         monitor: &Monitor,
     ) -> Result<()> {
         let n_examples = self.check(batch, weights)?;
+        if let Some(narrow) = self.small(batch, weights, n_examples) {
+            monitor.tick(0)?;
+            self.keep(batch, &narrow, n_examples)?;
+            return monitor.tick(n_examples);
+        }
+        self.settle();
         let room = self.layout.shard_size - self.n_running;
         if n_examples > room {
             // More than one shard is touched, and a whole one cannot be taken back.
@@ -197,6 +207,7 @@ impl Fisher {
         };
         for ((sums, next), matrix) in self.sums.iter().zip(&mut self.next).zip(batch) {
             monitor.tick(0)?;
+            next.resize(sums.running.len(), 0.0);
             let part = Part {
                 rows: rows.clone(),
                 weights,
@@ -219,11 +230,11 @@ impl Fisher {
             std::mem::swap(&mut sums.running, next);
         }
         self.n_running += count;
-        monitor.tick(count)?;
         if self.n_running == self.layout.shard_size {
             self.fold();
         }
-        Ok(())
+        // Last, so that an interrupted call leaves whole shards folded.
+        monitor.tick(count)
     }
 
     fn refuse_nonfinite(&self, batch: &[Stored<'_>]) -> Result<()> {
@@ -257,7 +268,8 @@ impl Fisher {
     }
 
     /// The mean over examples, one vector per parameter.
-    pub fn mean(&self) -> Result<Vec<Vec<f64>>> {
+    pub fn mean(&mut self) -> Result<Vec<Vec<f64>>> {
+        self.settle();
         let count = self.n_whole + self.n_running;
         if count == 0 {
             return Err(Error::Value(

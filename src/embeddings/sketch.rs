@@ -1,18 +1,24 @@
 //! A random projection of very long vectors, one pass, no matrix.
 //!
-//! Formula     y_b = sum over coordinates i with bucket(i) = b of sign(i) x_i
+//! Formula     y_b = sum over coordinates i with bucket(i) = b of sign(i) x_i, where
+//!             bucket(i) = (i + shift(i div dim)) mod dim
 //! Shapes      any number of coordinates in, `dim` out
 //! Promises    linear; E <y, y'> = <x, x'>; the variance of <y, y'> is at most
 //!             2 |x|^2 |x'|^2 / dim, so that by Chebyshev's inequality
 //!             P(|<y, y'> - <x, x'>| > e |x| |x'|) <= 2 / (dim e^2)
 //! Precision   sums in f64, coordinates in order
-//! Cost        one addition and one random word per coordinate, whatever `dim` is
+//! Cost        one addition per coordinate and one random word per 64, whatever `dim` is
 //!
-//! Bucket and sign of coordinate `i` are bits of a hash of the seed and `i` alone, so a vector may
-//! arrive in any pieces: output `i` of SplitMix64 (Steele, Lea, Flood 2014) started at the seed's
-//! own stream. Charikar, Chen, Farach-Colton 2002; the bound is that of Weinberger et al. 2009,
-//! lemma 2.
+//! Charikar, Chen, Farach-Colton 2002; the bound is that of Weinberger et al. 2009, lemma 2. It
+//! needs independent signs and, for any two coordinates, a common bucket with probability at most
+//! 1 / dim. A whole block of `dim` coordinates is therefore turned by one random shift: two of one
+//! block never meet, two of different blocks do with probability 1 / dim, and additions run along
+//! memory instead of across it.
+//!
+//! Signs and shifts are a hash of the seed and the coordinate alone, so a vector may arrive in any
+//! pieces: outputs of SplitMix64 (Steele, Lea, Flood 2014) started at two streams of the seed.
 
+use pulp::Arch;
 use rand::Rng;
 
 use crate::error::{Error, Result};
@@ -21,22 +27,27 @@ use crate::random::stream;
 /// The projection to `dim` coordinates under `seed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sketch {
-    start: u64,
+    signs: u64,
+    shifts: u64,
     dim: usize,
 }
 
 impl Sketch {
     /// A projection to `dim` coordinates.
     pub fn new(seed: u64, dim: usize) -> Result<Self> {
-        // A bucket is chosen by 31 random bits.
+        // A shift is chosen by 64 random bits, so all are equally likely to 1 part in 2^40.
         if dim == 0 || dim > 1 << 24 {
             return Err(Error::Value(format!(
                 "projection to {dim} coordinates: expected 1 to {}",
                 1 << 24
             )));
         }
-        let start = stream(seed, 0).next_u64();
-        Ok(Self { start, dim })
+        let start = |which| stream(seed, which).next_u64();
+        Ok(Self {
+            signs: start(0),
+            shifts: start(1),
+            dim,
+        })
     }
 
     /// Number of coordinates of the result.
@@ -46,24 +57,59 @@ impl Sketch {
 
     /// Adds the coordinates `first..` of a vector to its projection.
     pub fn add(&self, first: usize, values: &[f64], projection: &mut [f64]) {
-        for (at, value) in (first as u64..).zip(values) {
-            let word = self.word(at);
-            let bucket = (u64::from((word >> 33) as u32) * self.dim as u64) >> 31;
-            // The lowest bit becomes the sign bit.
-            let signed = f64::from_bits(value.to_bits() ^ (word << 63));
-            projection[bucket as usize] += signed;
+        let (mut at, mut rest) = (first, values);
+        while !rest.is_empty() {
+            let (block, inside) = (at / self.dim, at % self.dim);
+            let place = (inside + self.shift(block)) % self.dim;
+            // To the end of the block, or of the projection.
+            let len = rest.len().min(self.dim - inside.max(place));
+            let (run, later) = rest.split_at(len);
+            self.add_run(at, run, &mut projection[place..place + len]);
+            (at, rest) = (at + len, later);
         }
     }
 
-    /// Output `at` of SplitMix64.
-    fn word(&self, at: u64) -> u64 {
-        let mut word = self
-            .start
-            .wrapping_add(at.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        word ^ (word >> 31)
+    fn shift(&self, block: usize) -> usize {
+        let word = u128::from(output(self.shifts, block as u64));
+        ((word * self.dim as u128) >> 64) as usize
     }
+
+    /// Adds coordinates with neighbouring buckets, as many as share a word of signs at a time.
+    fn add_run(&self, first: usize, values: &[f64], sums: &mut [f64]) {
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                let mut at = first;
+                let head = values.len().min(at.next_multiple_of(64) - at);
+                let (start, values) = values.split_at(head);
+                let (start_sums, sums) = sums.split_at_mut(head);
+                self.add_word(at, start, start_sums);
+                at += head;
+                for (values, sums) in values.chunks(64).zip(sums.chunks_mut(64)) {
+                    self.add_word(at, values, sums);
+                    at += 64;
+                }
+            },
+        );
+    }
+
+    #[inline(always)]
+    fn add_word(&self, first: usize, values: &[f64], sums: &mut [f64]) {
+        let word = output(self.signs, first as u64 / 64) >> (first % 64);
+        for (bit, (sum, value)) in sums.iter_mut().zip(values).enumerate() {
+            // A random bit becomes the sign bit.
+            *sum += f64::from_bits(value.to_bits() ^ ((word >> bit) << 63));
+        }
+    }
+}
+
+/// Output `at` of SplitMix64 that starts at `start`.
+#[inline(always)]
+fn output(start: u64, at: u64) -> u64 {
+    let mut word = start.wrapping_add(at.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    word ^ (word >> 31)
 }
 
 #[cfg(test)]
@@ -116,12 +162,8 @@ mod tests {
     #[test]
     fn words_are_those_of_the_published_generator() {
         // The first outputs of SplitMix64 with state 1234567.
-        let sketch = Sketch {
-            start: 1_234_567,
-            dim: 1,
-        };
         let words = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973];
-        assert_eq!([sketch.word(0), sketch.word(1)], words);
+        assert_eq!([output(1_234_567, 0), output(1_234_567, 1)], words);
     }
 
     #[test]

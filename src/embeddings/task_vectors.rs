@@ -14,16 +14,18 @@
 mod compare;
 
 use rayon::prelude::*;
+use twox_hash::XxHash3_64;
 
 use super::checkpoint::Checkpoint;
 use super::sketch::Sketch;
 use crate::error::{Error, Result};
+use crate::files::Window;
 use crate::threads::Monitor;
 
 pub use compare::{Products, products};
 
-/// Numbers that are read at once: their f64 buffers (256 KiB each) stay in a second-level cache.
-const PIECE: usize = 1 << 15;
+/// Numbers that are read at once: their f64 buffers (128 KiB each) stay in a second-level cache.
+const PIECE: usize = 1 << 14;
 /// Numbers of one piece of work, whose result is folded into the whole.
 const STRETCH: usize = 1 << 20;
 
@@ -45,7 +47,7 @@ pub struct Difference {
     pub values: Vec<f64>,
     /// Names and sizes of the tensors, in order.
     pub tensors: Vec<(String, usize)>,
-    /// A fingerprint of every number of the base model.
+    /// A fingerprint (XXH3 of every piece, in order) of the base model's numbers as stored.
     pub base: u64,
 }
 
@@ -139,67 +141,38 @@ struct Scratch {
     old: Vec<f64>,
 }
 
-/// Reads a piece of one model into `values`.
-fn read(
-    model: &Checkpoint,
-    name: &str,
-    (first, len): (usize, usize),
-    values: &mut Vec<f64>,
-    bytes: &mut Vec<u8>,
-) -> Result<()> {
-    values.resize(len, 0.0);
-    let window = model
-        .window(name)
-        .ok_or_else(|| Error::Format(format!("{}: there is no tensor '{name}'", model.label())))?;
-    window.read(first, values, bytes)
+fn window<'a>(model: &'a Checkpoint, name: &'a str) -> Result<Window<'a>> {
+    let found = model.window(name);
+    found.ok_or_else(|| Error::Format(format!("{}: there is no tensor '{name}'", model.label())))
+}
+
+/// Reads a piece of the base model and returns the fingerprint of its bytes.
+fn read(base: &Window<'_>, (first, len): (usize, usize), scratch: &mut Scratch) -> Result<u64> {
+    base.fetch(first, len, &mut scratch.bytes)?;
+    scratch.old.resize(len, 0.0);
+    base.widen(&scratch.bytes, &mut scratch.old);
+    Ok(XxHash3_64::oneshot(&scratch.bytes))
 }
 
 /// Reads a piece of a fine-tuned model and subtracts the base model's.
 fn change(
-    tuned: &Checkpoint,
-    name: &str,
-    piece: (usize, usize),
+    tuned: &Window<'_>,
+    (first, len): (usize, usize),
     scratch: &mut Scratch,
     values: &mut Vec<f64>,
 ) -> Result<()> {
-    read(tuned, name, piece, values, &mut scratch.bytes)?;
-    for (value, base) in values.iter_mut().zip(&scratch.old) {
-        *value -= base;
-    }
-    // Looks at every number, so that the loop has no branch; the place is found afterwards.
-    if values
-        .iter()
-        .fold(true, |is_finite, v| is_finite & v.is_finite())
-    {
+    tuned.fetch(first, len, &mut scratch.bytes)?;
+    values.resize(len, 0.0);
+    if tuned.subtract(&scratch.bytes, &scratch.old, values) {
         return Ok(());
     }
     let at = values.iter().position(|value| !value.is_finite());
     Err(Error::NonFinite(format!(
-        "{}: number {} of tensor '{name}', or of the base model's, is NaN or infinite",
+        "{}: number {} of tensor '{}', or of the base model's, is NaN or infinite",
         tuned.label(),
-        piece.0 + at.unwrap_or_default()
+        first + at.unwrap_or_default(),
+        tuned.name()
     )))
-}
-
-/// Fingerprint of one piece: four independent lanes, so that multiplications overlap.
-fn fingerprint(values: &[f64]) -> u64 {
-    const PRIME: u64 = 0x9E37_79B9_7F4A_7C15;
-    let mut lanes = [PRIME; 4];
-    let mut mix = |lane: usize, value: f64| {
-        lanes[lane] = (lanes[lane].rotate_left(23) ^ value.to_bits()).wrapping_mul(PRIME);
-    };
-    let (fours, rest) = values.as_chunks::<4>();
-    for four in fours {
-        for (lane, value) in four.iter().enumerate() {
-            mix(lane, *value);
-        }
-    }
-    for (lane, value) in rest.iter().enumerate() {
-        mix(lane, *value);
-    }
-    lanes.iter().fold(values.len() as u64, |hash, lane| {
-        (hash.rotate_left(29) ^ lane).wrapping_mul(PRIME)
-    })
 }
 
 /// The difference of two models in one of the forms.
@@ -261,6 +234,7 @@ fn follow(
     stretch: Stretch,
     scratch: &mut Scratch,
 ) -> Result<(Vec<f64>, u64)> {
+    let (base, tuned) = (window(base, name)?, window(tuned, name)?);
     let mut hash = 0;
     let mut values = Vec::new();
     let mut found = match form {
@@ -268,9 +242,8 @@ fn follow(
         Form::Projected(sketch) | Form::Tensors(sketch) => vec![0.0; sketch.dim()],
     };
     for piece in stretch.pieces() {
-        read(base, name, piece, &mut scratch.old, &mut scratch.bytes)?;
-        hash = combined(hash, fingerprint(&scratch.old));
-        change(tuned, name, piece, scratch, &mut values)?;
+        hash = combined(hash, read(&base, piece, scratch)?);
+        change(&tuned, piece, scratch, &mut values)?;
         match form {
             Form::Flat => found.extend_from_slice(&values),
             Form::Projected(sketch) | Form::Tensors(sketch) => {

@@ -6,6 +6,7 @@
 use std::fs::File;
 
 use half::{bf16, f16};
+use pulp::Arch;
 use safetensors::Dtype;
 
 use super::{Contents, TensorFile};
@@ -47,6 +48,16 @@ fn width(dtype: Dtype) -> Option<usize> {
 }
 
 impl Window<'_> {
+    /// What messages call the file.
+    pub fn label(&self) -> &str {
+        &self.file.label
+    }
+
+    /// Name of the tensor.
+    pub fn name(&self) -> &str {
+        self.name
+    }
+
     /// How many numbers the tensor has.
     pub fn len(&self) -> usize {
         self.n_values
@@ -57,10 +68,10 @@ impl Window<'_> {
         self.n_values == 0
     }
 
-    /// Reads the numbers `first..first + values.len()`; `bytes` is scratch.
-    pub fn read(&self, first: usize, values: &mut [f64], bytes: &mut Vec<u8>) -> Result<()> {
+    /// Reads the numbers `first..first + n_values` as they are stored.
+    pub fn fetch(&self, first: usize, n_values: usize, bytes: &mut Vec<u8>) -> Result<()> {
         let size = width(self.dtype).unwrap_or(1);
-        bytes.resize(values.len() * size, 0);
+        bytes.resize(n_values * size, 0);
         let at = self.first_byte + first * size;
         match &self.file.contents {
             Contents::Owned(all) => {
@@ -71,13 +82,27 @@ impl Window<'_> {
                 read_at(file, at as u64, bytes).map_err(|error| self.cut(&error.to_string()))?;
             }
         }
-        match self.dtype {
-            Dtype::F16 => decode(bytes, values, f16::from_le_bytes),
-            Dtype::BF16 => decode(bytes, values, bf16_from_bytes),
-            Dtype::F32 => decode(bytes, values, f32::from_le_bytes),
-            _ => decode(bytes, values, f64::from_le_bytes),
-        }
         Ok(())
+    }
+
+    /// Widens what `fetch` read.
+    pub fn widen(&self, bytes: &[u8], values: &mut [f64]) {
+        match self.dtype {
+            Dtype::F16 => widen(bytes, values, f16::from_le_bytes),
+            Dtype::BF16 => widen(bytes, values, bf16_from_bytes),
+            Dtype::F32 => widen(bytes, values, f32::from_le_bytes),
+            _ => widen(bytes, values, f64::from_le_bytes),
+        }
+    }
+
+    /// Writes what `fetch` read less `base` into `values`, and says whether all of it is finite.
+    pub fn subtract(&self, bytes: &[u8], base: &[f64], values: &mut [f64]) -> bool {
+        match self.dtype {
+            Dtype::F16 => subtract(bytes, base, values, f16::from_le_bytes),
+            Dtype::BF16 => subtract(bytes, base, values, bf16_from_bytes),
+            Dtype::F32 => subtract(bytes, base, values, f32::from_le_bytes),
+            _ => subtract(bytes, base, values, f64::from_le_bytes),
+        }
     }
 
     fn cut(&self, reason: &str) -> Error {
@@ -93,14 +118,41 @@ fn bf16_from_bytes(bytes: [u8; 2]) -> f32 {
     f32::from_bits(u32::from(bf16::from_le_bytes(bytes).to_bits()) << 16)
 }
 
-fn decode<E: Element, const SIZE: usize>(
+// No operation is fused with another, so wider registers change speed and no bit.
+fn widen<E: Element, const SIZE: usize>(
     bytes: &[u8],
     values: &mut [f64],
     from: impl Fn([u8; SIZE]) -> E,
 ) {
-    for (value, chunk) in values.iter_mut().zip(bytes.as_chunks().0) {
-        *value = from(*chunk).widen();
-    }
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (value, chunk) in values.iter_mut().zip(bytes.as_chunks().0) {
+                *value = from(*chunk).widen();
+            }
+        },
+    );
+}
+
+fn subtract<E: Element, const SIZE: usize>(
+    bytes: &[u8],
+    base: &[f64],
+    values: &mut [f64],
+    from: impl Fn([u8; SIZE]) -> E,
+) -> bool {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            // Looks at every number, so that the loop has no branch.
+            let mut is_finite = true;
+            let pairs = bytes.as_chunks().0.iter().zip(base);
+            for (value, (chunk, base)) in values.iter_mut().zip(pairs) {
+                *value = from(*chunk).widen() - base;
+                is_finite &= value.is_finite();
+            }
+            is_finite
+        },
+    )
 }
 
 #[cfg(unix)]

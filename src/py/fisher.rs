@@ -101,7 +101,7 @@ impl FisherSums {
         self.inner.counts()
     }
 
-    fn sums<'py>(&self, py: Python<'py>) -> Vec<SumArrays<'py>> {
+    fn sums<'py>(&mut self, py: Python<'py>) -> Vec<SumArrays<'py>> {
         let arrays = |sums: &Sums| {
             let whole = PyArray1::from_slice(py, &sums.whole);
             (
@@ -113,7 +113,7 @@ impl FisherSums {
         self.inner.sums().iter().map(arrays).collect()
     }
 
-    fn mean<'py>(&self, py: Python<'py>) -> Result<Vec<Floats<'py>>> {
+    fn mean<'py>(&mut self, py: Python<'py>) -> Result<Vec<Floats<'py>>> {
         let means = self.inner.mean()?;
         Ok(means
             .into_iter()

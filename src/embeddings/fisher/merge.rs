@@ -22,11 +22,22 @@ impl Fisher {
             self.clone_from(later);
             return Ok(());
         }
+        self.settle();
+        let mut settled;
+        let later = if later.kept.n_rows == 0 {
+            later
+        } else {
+            settled = later.clone();
+            settled.settle();
+            &settled
+        };
         let shard = self.layout.shard_size;
         if self.n_running > 0 || later.n_whole + later.n_running > shard {
             return Err(Error::Value(format!(
-                "shards of {shard} examples are merged one by one behind whole shards: the first \
-                 accumulator holds {} examples, the second {}",
+                "the first accumulator holds {} examples, the second {}, and a shard {shard}: only \
+                 one shard at a time can be appended, behind whole ones, because sums of several \
+                 shards added at once would round otherwise than one pass; merge an accumulator \
+                 for each shard, in order",
                 self.n_whole + self.n_running,
                 later.n_whole + later.n_running
             )));

@@ -60,13 +60,18 @@ fn add_direct<E: Element>(
         return add(part, before, after, |row, use_row| use_row.of(piece(row)));
     }
     after.copy_from_slice(before);
-    let fours = part.rows.len() / 4;
-    for four in 0..fours {
-        let first = part.rows.start + 4 * four;
-        add_four([0, 1, 2, 3].map(|next| piece(first + next)), after);
+    let pieces: Vec<&[E]> = part.rows.clone().map(piece).collect();
+    add_rows(&pieces, after);
+}
+
+/// Adds the squares of rows to sums, in the order of the rows.
+pub fn add_rows<E: Element>(rows: &[&[E]], sums: &mut [f64]) {
+    let (fours, rest) = rows.as_chunks::<4>();
+    for four in fours {
+        add_four(*four, sums);
     }
-    for row in part.rows.start + 4 * fours..part.rows.end {
-        add_squares(piece(row), after);
+    for row in rest {
+        add_squares(row, sums);
     }
 }
 

@@ -25,7 +25,7 @@ fn feed(fisher: &mut Fisher, rows: &[f32]) -> Result<()> {
 }
 
 fn bits(fisher: &Fisher) -> Vec<u64> {
-    let mean = fisher.mean().unwrap();
+    let mean = fisher.clone().mean().unwrap();
     mean[0].iter().map(|value| value.to_bits()).collect()
 }
 
@@ -169,7 +169,7 @@ fn what_does_not_fit_is_refused() {
             .merge(&second)
             .unwrap_err()
             .to_string()
-            .contains("one by one")
+            .contains("only one shard at a time")
     );
     assert!(first.merge(&fisher(4)).is_err());
     let mut many = fisher(3);
@@ -177,4 +177,24 @@ fn what_does_not_fit_is_refused() {
     let mut shard = fisher(3);
     feed(&mut shard, &[1.0; 3 * SIZE]).unwrap();
     assert!(shard.merge(&many).is_err());
+}
+
+#[test]
+fn rows_that_wait_are_seen_by_nobody() {
+    let rows: Vec<f32> = (0..7 * SIZE).map(|i| 0.1 * i as f32).collect();
+    let mut whole = fisher(20);
+    feed(&mut whole, &rows).unwrap();
+    let (mut watched, mut later) = (fisher(20), fisher(20));
+    for (at, row) in rows.chunks(SIZE).enumerate() {
+        feed(&mut watched, row).unwrap();
+        feed(&mut later, row).unwrap();
+        assert_eq!(watched.counts(), [0, at + 1]);
+        // Whoever looks makes the rows settle.
+        watched.mean().unwrap();
+    }
+    let mut merged = fisher(20);
+    merged.merge(&later).unwrap();
+    assert_eq!(watched.sums(), whole.sums());
+    assert_eq!(merged.sums(), whole.sums());
+    assert_eq!(later.sums(), whole.sums());
 }

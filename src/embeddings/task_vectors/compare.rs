@@ -1,8 +1,9 @@
 //! Exact inner products of task vectors of one base model, tensor by tensor.
 
+use pulp::Arch;
 use rayon::prelude::*;
 
-use super::{Scratch, change, layout, read};
+use super::{Scratch, change, layout, read, window};
 use crate::embeddings::checkpoint::Checkpoint;
 use crate::error::Result;
 use crate::threads::Monitor;
@@ -29,11 +30,14 @@ pub fn products(base: &Checkpoint, tuned: &[Checkpoint], monitor: &Monitor) -> R
             .map_init(start, |(scratch, changes), &stretch| {
                 monitor.tick(stretch.len)?;
                 let name = &tensors[stretch.tensor].0;
+                let old = window(base, name)?;
+                let new = tuned.iter().map(|model| window(model, name));
+                let new = new.collect::<Result<Vec<_>>>()?;
                 let mut sums = vec![0.0; n * n];
                 for piece in stretch.pieces() {
-                    read(base, name, piece, &mut scratch.old, &mut scratch.bytes)?;
-                    for (model, values) in tuned.iter().zip(changes.iter_mut()) {
-                        change(model, name, piece, scratch, values)?;
+                    read(&old, piece, scratch)?;
+                    for (model, values) in new.iter().zip(changes.iter_mut()) {
+                        change(model, piece, scratch, values)?;
                     }
                     add_gram(changes, &mut sums);
                 }
@@ -66,16 +70,23 @@ fn add_gram(rows: &[Vec<f64>], sums: &mut [f64]) {
     }
 }
 
-/// Eight sums side by side, so that additions need not wait for each other; the order is fixed.
+/// Sums side by side, so that additions need not wait for each other; the order is fixed and no
+/// multiplication is fused with an addition, so wider registers change speed and no bit.
 fn dot(left: &[f64], right: &[f64]) -> f64 {
-    let mut sums = [0.0; 8];
-    let (left, left_rest) = left.as_chunks::<8>();
-    let (right, right_rest) = right.as_chunks::<8>();
-    for (a, b) in left.iter().zip(right) {
-        for lane in 0..8 {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
+    const LANES: usize = 32;
+    let mut sums = [0.0; LANES];
+    let (left, left_rest) = left.as_chunks::<LANES>();
+    let (right, right_rest) = right.as_chunks::<LANES>();
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (a, b) in left.iter().zip(right) {
+                for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
+                    *sum += a * b;
+                }
+            }
+        },
+    );
     let rest = left_rest.iter().zip(right_rest);
     sums.iter().sum::<f64>() + rest.map(|(a, b)| a * b).sum::<f64>()
 }
