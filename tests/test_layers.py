@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PYTHON = ROOT / "python" / "kinatlas"
 RUST = ROOT / "src"
 
-GROUND = ["errors", "_core", "interop", "_checks", "_seeds", "_frames", "tasks"]
+GROUND = ["errors", "_core", "interop", "_checks", "_seeds", "_frames", "_progress", "tasks"]
 FLOORS = [
     {
         "io",

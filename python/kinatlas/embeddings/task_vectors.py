@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import numpy as np
 
 from kinatlas import _core
 from kinatlas._checks import check_choice, check_n_threads
+from kinatlas._progress import bar
 from kinatlas.embeddings.coordinates import space_of, whole_number
 from kinatlas.tasks import Provenance, Task
 
@@ -26,7 +26,7 @@ def embed_task_vector(
     dim: int = 4096,
     seed: int = 0,
     n_threads: int | None = None,
-    progress: Any = None,
+    progress: bool | None = None,
 ) -> Task:
     """Return the difference of a fine-tuned model from its base model, as a task.
 
@@ -47,7 +47,7 @@ def embed_task_vector(
     dim, seed
         Of the projection.
     progress
-        A callable that receives the number of parameters read so far.
+        True shows a bar of the numbers read so far (needs tqdm).
 
     Raises
     ------
@@ -80,9 +80,10 @@ def embed_task_vector(
     """
     check_choice(form, _FORMS, "form")
     wanted = (form, whole_number(dim, "dim", 1), whole_number(seed, "seed", 0))
-    values, tensors, fingerprint = _core.task_vector(
-        os.fspath(base), os.fspath(tuned), wanted, check_n_threads(n_threads), progress
-    )
+    with bar(progress, None, unit="number") as report:
+        values, tensors, fingerprint = _core.task_vector(
+            os.fspath(base), os.fspath(tuned), wanted, check_n_threads(n_threads), report
+        )
     settings = {
         "base": f"{fingerprint:016x}",
         "form": form,

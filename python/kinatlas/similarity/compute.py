@@ -8,13 +8,13 @@ from typing import Any
 
 from kinatlas import _core
 from kinatlas._checks import check_n_threads, check_same_space
+from kinatlas._progress import bar
 from kinatlas.errors import DTypeError
 from kinatlas.similarity.diagnostics import described, warn_if_degenerate
 from kinatlas.similarity.fit import check_fit
 from kinatlas.similarity.low_rank import compare_updates
 from kinatlas.similarity.matrix import SimilarityMatrix
 from kinatlas.similarity.options import Direction, Options
-from kinatlas.similarity.progress import bar
 from kinatlas.similarity.task2vec import compare_diagonals, is_task2vec
 from kinatlas.tasks import Atlas, LowRankAtlas, Task
 

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from kinatlas import _core
 from kinatlas._checks import check_choice, check_same_space
+from kinatlas._progress import bar
 from kinatlas.errors import DTypeError
 from kinatlas.similarity.matrix import SimilarityMatrix
-from kinatlas.similarity.progress import bar
 from kinatlas.tasks import LowRankAtlas
 
 __all__ = ["compare_updates", "module_similarity"]

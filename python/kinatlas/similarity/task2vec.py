@@ -9,11 +9,11 @@ import numpy as np
 
 from kinatlas import _core
 from kinatlas._checks import check_choice, check_same_dim, check_same_space
+from kinatlas._progress import bar
 from kinatlas.errors import DTypeError, ShapeError
 from kinatlas.interop import as_stored, widened
 from kinatlas.similarity.matrix import SimilarityMatrix
 from kinatlas.similarity.options import DIRECTIONS
-from kinatlas.similarity.progress import bar
 from kinatlas.tasks import Atlas, Task
 
 __all__ = ["compare_diagonals", "is_task2vec"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from kinatlas import _core
 from kinatlas._checks import check_choice, check_n_threads, check_names
+from kinatlas._progress import bar
 from kinatlas.errors import ShapeError
 from kinatlas.similarity.matrix import SimilarityMatrix
 
@@ -25,7 +25,7 @@ def task_vector_similarity(
     *,
     kernel: str = "task_vector_cosine",
     n_threads: int | None = None,
-    progress: Any = None,
+    progress: bool | None = None,
 ) -> tuple[SimilarityMatrix, dict[str, SimilarityMatrix]]:
     """Return the matrix [n_tasks, n_tasks] over all tensors together, and one for each tensor.
 
@@ -39,7 +39,7 @@ def task_vector_similarity(
     kernel
         ``"task_vector_cosine"`` (0 for a tensor that did not change) or ``"task_vector_inner"``.
     progress
-        A callable that receives the number of parameters read so far.
+        True shows a bar of the numbers read so far (needs tqdm).
 
     Raises
     ------
@@ -71,9 +71,10 @@ def task_vector_similarity(
     if not names:
         raise ShapeError("tuned: got no checkpoint, expected at least one")
     paths = [os.fspath(tuned[name]) for name in names]
-    flat, tensors = _core.task_vector_products(
-        os.fspath(base), paths, check_n_threads(n_threads), progress
-    )
+    with bar(progress, None, unit="number") as report:
+        flat, tensors = _core.task_vector_products(
+            os.fspath(base), paths, check_n_threads(n_threads), report
+        )
     products = flat.reshape(len(tensors), len(names), len(names))
 
     def matrix(values: npt.NDArray[np.float64], part: str | None) -> SimilarityMatrix:

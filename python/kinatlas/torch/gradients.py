@@ -12,6 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from kinatlas._checks import check_choice, check_known
 from kinatlas.embeddings import FisherAccumulator
+from kinatlas.torch.hooks import UnfitError, linear_gradients
 
 __all__ = ["accumulate_fisher", "per_example_gradients"]
 
@@ -25,7 +26,7 @@ def per_example_gradients(
     loss: Callable[[nn.Module, dict[str, Tensor]], Tensor],
     *,
     parameters: Iterable[str] | None = None,
-    method: str = "vmap",
+    method: str = "auto",
     chunk_size: int | None = None,
 ) -> dict[str, Tensor]:
     """Return the gradient of every example ``{parameter: [n_examples, *shape]}``.
@@ -38,21 +39,27 @@ def per_example_gradients(
         Tensors by name, examples along the first dimension.
     loss
         Called with the model and a batch of one example (every tensor keeps its first dimension,
-        of size 1); returns the loss of that example.
+        of size 1); returns the loss of that example. For ``"hooks"`` it is called with the whole
+        batch and returns one loss for each example [n_examples].
     parameters
         Names as in ``model.named_parameters()``; None takes those that require a gradient.
     method
-        ``"vmap"`` runs all examples at once by ``torch.func``; ``"loop"`` one after the other,
-        for models whose control flow ``vmap`` cannot follow.
+        ``"hooks"`` multiplies what went into linear layers by the gradient of what came out, after
+        one ordinary pass: cheapest, for weights and biases of ``nn.Linear`` (low-rank adapters
+        are such) in models that treat every example by itself. ``"vmap"`` runs any module on all
+        examples at once by ``torch.func``; ``"loop"`` one after the other, for models whose
+        control flow ``vmap`` cannot follow. ``"auto"`` takes hooks where they fit and where
+        ``loss`` answers a batch with a loss for each example, else ``"vmap"``.
     chunk_size
-        Examples at once under ``"vmap"``; None takes all.
+        Examples at once, except under ``"loop"``; None takes all.
 
     Raises
     ------
     UnknownNameError
         For an unknown parameter or method.
     ValueError
-        If the model would drop out at random, has nothing to train, or the batch is empty.
+        If the model would drop out at random, has nothing to train, the batch is empty, or
+        ``method="hooks"`` does not fit; the message says why.
 
     Examples
     --------
@@ -63,9 +70,17 @@ def per_example_gradients(
     {'weight': tensor([[[1., 2.]],
             [[3., 4.]]])}
     """
-    check_choice(method, ("vmap", "loop"), "method")
+    check_choice(method, ("auto", "hooks", "vmap", "loop"), "method")
+    if chunk_size is not None and chunk_size < 1:
+        raise ValueError(f"chunk_size={chunk_size}: expected at least 1, or None for all")
     chosen, rest = _split(model, parameters)
     n_examples = _count(batch)
+    if method in ("auto", "hooks"):
+        try:
+            return _hooked(model, batch, loss, list(chosen), chunk_size or n_examples)
+        except UnfitError:
+            if method == "hooks":
+                raise
 
     def one(values: dict[str, Tensor], example: dict[str, Tensor]) -> Tensor:
         single = {name: tensor.unsqueeze(0) for name, tensor in example.items()}
@@ -75,7 +90,7 @@ def per_example_gradients(
 
     gradient = grad(one)
     examples = dict(batch)
-    if method == "vmap":
+    if method != "loop":
         # Fused attention has no batching rule and would run example by example.
         with sdpa_kernel(SDPBackend.MATH):
             return dict(vmap(gradient, in_dims=(None, 0), chunk_size=chunk_size)(chosen, examples))
@@ -84,6 +99,21 @@ def per_example_gradients(
         for row in range(n_examples)
     ]
     return {name: torch.stack([row[name] for row in rows]) for name in chosen}
+
+
+def _hooked(
+    model: nn.Module,
+    batch: Batch,
+    loss: Callable[[nn.Module, dict[str, Tensor]], Tensor],
+    names: list[str],
+    size: int,
+) -> dict[str, Tensor]:
+    parts = []
+    for start in range(0, _count(batch), size):
+        part = {name: tensor[start : start + size] for name, tensor in batch.items()}
+        found = linear_gradients(model, names, lambda part=part: loss(model, part), _count(part))
+        parts.append(found)
+    return {name: torch.cat([part[name] for part in parts]) for name in names}
 
 
 class _Called(nn.Module):
@@ -143,7 +173,7 @@ def accumulate_fisher(
     n_draws: int = 1,
     seed: int = 0,
     parameters: Sequence[str] | None = None,
-    method: str = "vmap",
+    method: str = "auto",
     chunk_size: int | None = None,
     accumulator: FisherAccumulator | None = None,
 ) -> FisherAccumulator:
@@ -204,7 +234,8 @@ def accumulate_fisher(
         def loss(model: nn.Module, example: dict[str, Tensor]) -> Tensor:
             wanted = example["_class"]
             given = {name: value for name, value in example.items() if name != "_class"}
-            return nn.functional.cross_entropy(logits(model, given).float(), wanted)
+            scores = logits(model, given).float()
+            return nn.functional.cross_entropy(scores, wanted, reduction="none")
 
         found = per_example_gradients(
             model, rows, loss, parameters=parameters, method=method, chunk_size=chunk_size

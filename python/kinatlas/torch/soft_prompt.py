@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kinatlas._checks import check_choice
-from kinatlas._frames import require
+from kinatlas._progress import bar
 from kinatlas.errors import FormatError, NonFiniteError, ShapeError
 from kinatlas.tasks import Provenance, Task
 
@@ -124,7 +123,7 @@ def fit_soft_prompt(
     try:
         for value in model.parameters():
             value.requires_grad_(False)
-        with _bar(progress, n_steps - first) as bar:
+        with bar(progress, n_steps - first, unit="step") as report:
             for step in range(first, n_steps):
                 optimiser.param_groups[0]["lr"] = learning_rate * (1 - step / n_steps)
                 rows = _rows(n_examples, batch_size, step, seed)
@@ -138,8 +137,8 @@ def fit_soft_prompt(
                 value.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
                 losses.append(float(value.detach()))
-                if bar is not None:
-                    bar.update(1)
+                if report is not None:
+                    report(step + 1 - first)
                 if path is not None and ((step + 1) % save_every == 0 or step + 1 == n_steps):
                     _save(path, settings, prompt, optimiser, losses)
     finally:
@@ -235,7 +234,3 @@ def _resumed(
         prompt.copy_(state["prompt"])
     optimiser.load_state_dict(state["optimiser"])
     return len(state["losses"]), list(state["losses"])
-
-
-def _bar(progress: bool | None, total: int) -> Any:
-    return require("tqdm.auto", "cli").tqdm(total=total) if progress else nullcontext()

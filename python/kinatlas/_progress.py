@@ -6,18 +6,22 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from kinatlas.errors import MissingDependencyError
+from kinatlas.errors import DTypeError, MissingDependencyError
 
 __all__ = ["bar"]
 
 
 def bar(
-    progress: bool | None, total: int
+    progress: bool | None, total: int | None, unit: str = "pair"
 ) -> AbstractContextManager[Callable[[int], object] | None]:
     """Return a context whose value takes the number of finished units, or None without a bar.
 
+    Without a total the bar only counts.
+
     Raises
     ------
+    DTypeError
+        If ``progress`` is neither None nor a bool.
     MissingDependencyError
         If a bar is asked for without tqdm.
 
@@ -27,6 +31,10 @@ def bar(
     ...     print(report)
     None
     """
+    if progress is not None and not isinstance(progress, bool):
+        raise DTypeError(
+            f"progress: got {type(progress).__name__}, expected None, True (a bar) or False"
+        )
     if not progress:
         return nullcontext()
     try:
@@ -35,7 +43,7 @@ def bar(
         raise MissingDependencyError(
             "progress=True needs tqdm; install it, or leave progress out"
         ) from None
-    return _Reporting(tqdm(total=total, unit="pair"))
+    return _Reporting(tqdm(total=total, unit=unit, unit_scale=unit == "number"))
 
 
 class _Reporting(AbstractContextManager[Callable[[int], object] | None]):
