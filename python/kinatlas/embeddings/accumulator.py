@@ -16,7 +16,7 @@ from kinatlas._checks import check_choice, check_n_threads
 from kinatlas.embeddings import state
 from kinatlas.embeddings.coordinates import projected, reduced, space_of, whole_number
 from kinatlas.embeddings.gradients import as_rows, as_weights
-from kinatlas.errors import ShapeError
+from kinatlas.errors import DTypeError, ShapeError
 from kinatlas.tasks import Provenance, Task
 
 __all__ = ["CONVENTIONS", "FisherAccumulator"]
@@ -48,7 +48,8 @@ class FisherAccumulator:
     shard_size
         Examples of one shard.
     checkpoint
-        A ``.safetensors`` path; the sums are saved there whenever a shard is whole.
+        A ``.safetensors`` path; the sums are saved there whenever a shard is whole. Its folder
+        must exist, so that a long run does not fail at its first shard.
 
     Raises
     ------
@@ -91,7 +92,7 @@ class FisherAccumulator:
                 f"rows_per_example={rows_per_example!r}: an example has one gold label; use "
                 "convention='monte_carlo' or 'exact' for several rows"
             )
-        self._checkpoint = None if checkpoint is None else state.checked_path(checkpoint)
+        self._checkpoint = None if checkpoint is None else state.writable_path(checkpoint)
         self._n_threads = check_n_threads(n_threads)
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._sums: _core.FisherSums | None = None
@@ -154,7 +155,7 @@ class FisherAccumulator:
         ShapeError
             If the two accumulators differ in settings or parameters.
         ValueError
-            If this one ends inside a shard, or ``later`` holds more than one shard.
+            If this one ends inside a shard, or ``later`` holds more than one shard or is this one.
 
         Examples
         --------
@@ -163,6 +164,10 @@ class FisherAccumulator:
         >>> first.partial_fit({"w": [[1.0]]}).merge(second).diagonal()["w"]
         array([5.])
         """
+        if not isinstance(later, FisherAccumulator):
+            raise DTypeError(f"merge: got {type(later).__name__}, expected a FisherAccumulator")
+        if later is self:
+            raise ValueError("merge: an accumulator cannot be appended to itself")
         if later._sums is None:
             return self
         if self.convention != later.convention or (self._sums and self._shapes != later._shapes):

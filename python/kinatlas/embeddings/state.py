@@ -12,7 +12,7 @@ import numpy as np
 from kinatlas import _core
 from kinatlas.errors import FormatError
 
-__all__ = ["SETTINGS", "checked_path", "read", "write"]
+__all__ = ["SETTINGS", "checked_path", "read", "writable_path", "write"]
 
 SETTINGS = ("convention", "rows_per_example", "square", "shard_size")
 _FORMAT = "kinatlas-fisher-1"
@@ -30,6 +30,21 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
     found = Path(path)
     if found.suffix != _SUFFIX:
         raise FormatError(f"{found}: saved sums end in {_SUFFIX}")
+    return found
+
+
+def writable_path(path: str | os.PathLike[str]) -> Path:
+    """Return a checked path whose folder exists.
+
+    Examples
+    --------
+    >>> writable_path("no/such/sums.safetensors")
+    Traceback (most recent call last):
+    FileNotFoundError: no/such/sums.safetensors: there is no folder no/such; make it first
+    """
+    found = checked_path(path)
+    if not found.parent.is_dir():
+        raise FileNotFoundError(f"{found}: there is no folder {found.parent}; make it first")
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -104,9 +105,13 @@ def _layer(layer: int | str, scores: Any, n_layers: int) -> tuple[int | None, tu
             raise ShapeError(f"scores are of {len(means)} layers, states of {n_layers}")
         best = int(means.argmax())
         return best, (f"held_out_score={means[best]:.6g}",)
-    if isinstance(layer, bool) or not 0 <= layer < n_layers:
+    try:
+        chosen = -1 if isinstance(layer, bool) else operator.index(layer)
+    except TypeError:
+        chosen = -1
+    if not 0 <= chosen < n_layers:
         raise ValueError(f"layer={layer!r}: expected 0 to {n_layers - 1}, 'all' or 'best'")
-    return int(layer), ()
+    return chosen, ()
 
 
 def _numbers(values: Any, label: str, least_axes: int) -> _Floats:

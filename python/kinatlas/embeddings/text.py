@@ -93,8 +93,9 @@ def embed_text(
 
 
 def _encoded(texts: Any, encoder: Callable[[list[str]], Any], batch_size: int) -> Iterable[_Floats]:
-    if isinstance(texts, str):
-        raise DTypeError("texts: got one text, expected an iterable of texts")
+    if isinstance(texts, str) or not isinstance(texts, Iterable):
+        got = "one text" if isinstance(texts, str) else type(texts).__name__
+        raise DTypeError(f"texts: got {got}, expected an iterable of texts")
     source = iter(texts)
     start = 0
     while batch := list(islice(source, batch_size)):
@@ -114,6 +115,8 @@ def _vectors(texts: Any) -> Iterable[_Floats]:
     if hasattr(texts, "shape") or isinstance(texts, (list, tuple)):
         yield _wide(texts, "texts")
         return
+    if not isinstance(texts, Iterable):
+        raise DTypeError(f"texts: got {type(texts).__name__}, expected vectors [n_examples, dim]")
     for batch in texts:
         yield _wide(batch, "batch of texts")
 
@@ -142,6 +145,8 @@ def pool_tokens(
     ------
     ShapeError
         If the sizes do not fit together, or no token of a text counts.
+    DTypeError, NonFiniteError
+        If states are no numbers, or a token that counts holds NaN or infinity.
     ValueError
         If weights are missing, not wanted, or sum to 0.
     UnknownNameError
@@ -154,7 +159,10 @@ def pool_tokens(
     (array([[2.]]), array([[9.]]))
     """
     check_choice(pool, _POOLS, "pool")
-    tokens: _Floats = np.asarray(states, dtype=np.float64)
+    try:
+        tokens: _Floats = np.asarray(states, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DTypeError(f"states: cannot be read as numbers: {error}") from None
     kept = np.ones(tokens.shape[:2], dtype=bool) if mask is None else np.asarray(mask) > 0
     if tokens.ndim != 3 or kept.shape != tokens.shape[:2]:
         raise ShapeError(
@@ -165,6 +173,9 @@ def pool_tokens(
         raise ShapeError(f"text {int((~kept.any(axis=1)).argmax())} has no token that counts")
     if (weights is None) == (pool == "weighted"):
         raise ValueError(f"pool={pool!r}: weights go with pool='weighted' and with no other")
+    if not np.isfinite(tokens[kept]).all():
+        row = int((kept & ~np.isfinite(tokens).all(axis=2)).any(axis=1).argmax())
+        raise NonFiniteError(f"text {row}: a token that counts holds NaN or infinity")
     rows = np.arange(len(tokens))
     if pool in ("cls", "last"):
         first, last = kept.argmax(axis=1), kept.shape[1] - 1 - kept[:, ::-1].argmax(axis=1)

@@ -13,7 +13,7 @@ import numpy as np
 from kinatlas._checks import check_names
 from kinatlas._frames import require
 from kinatlas.embeddings.coordinates import space_of, whole_number
-from kinatlas.errors import ShapeError
+from kinatlas.errors import DTypeError, ShapeError
 from kinatlas.tasks import Atlas, Provenance
 
 __all__ = ["embed_vocabulary", "embed_words"]
@@ -45,6 +45,8 @@ def embed_words(
 
     Raises
     ------
+    DTypeError
+        If ``texts`` is no mapping, or the texts of a task are no list of texts.
     ShapeError
         If there is no task, a task has no text, or no text has a word.
     MissingDependencyError
@@ -111,6 +113,8 @@ def embed_vocabulary(
 
     Raises
     ------
+    DTypeError
+        If ``texts`` is no mapping, or the texts of a task are no list of texts.
     ShapeError
         If there is no task, or a task has no text or no word.
 
@@ -147,9 +151,15 @@ def embed_vocabulary(
 
 
 def _listed(texts: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], list[list[str]]]:
+    if not isinstance(texts, Mapping):
+        raise DTypeError(f"texts: got {type(texts).__name__}, expected a mapping of task to texts")
     names = check_names(texts, "task")
     if not names:
         raise ShapeError("texts: got no task, expected at least one")
+    for name in names:
+        if isinstance(texts[name], str) or not isinstance(texts[name], Iterable):
+            got = type(texts[name]).__name__
+            raise DTypeError(f"texts of task {name!r}: got {got}, expected a list of texts")
     rows = [list(texts[name]) for name in names]
     for name, found in zip(names, rows, strict=True):
         if not found or not all(isinstance(text, str) for text in found):

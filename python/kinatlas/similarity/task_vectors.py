@@ -11,7 +11,7 @@ import numpy.typing as npt
 from kinatlas import _core
 from kinatlas._checks import check_choice, check_n_threads, check_names
 from kinatlas._progress import bar
-from kinatlas.errors import ShapeError
+from kinatlas.errors import DTypeError, ShapeError
 from kinatlas.similarity.matrix import SimilarityMatrix
 
 __all__ = ["task_vector_similarity"]
@@ -67,6 +67,8 @@ def task_vector_similarity(
            [0., 1.]]), ['weight'])
     """
     check_choice(kernel, _KERNELS, "kernel")
+    if not isinstance(tuned, Mapping):
+        raise DTypeError(f"tuned: got {type(tuned).__name__}, expected a mapping of task to path")
     names = check_names(tuned, "task")
     if not names:
         raise ShapeError("tuned: got no checkpoint, expected at least one")
