@@ -55,7 +55,7 @@ fmt: ## format Rust and Python
 	$(BIN)/ruff format --quiet .
 
 notebooks: dev ## execute every notebook from top to bottom
-	$(BIN)/maturin develop --release --quiet --extras $(EXTRAS),docs
+	$(BIN)/maturin develop --release --quiet --extras $(EXTRAS),docs,torch
 	$(BIN)/python -m pytest -q --nbmake --nbmake-timeout=600 notebooks/*.ipynb
 
 bench: dev ## measure our kernels beside their peers, in one run

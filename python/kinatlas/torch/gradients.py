@@ -16,6 +16,10 @@ from kinatlas.torch.hooks import UnfitError, linear_gradients
 
 __all__ = ["accumulate_fisher", "per_example_gradients"]
 
+# Hooks also compute the gradient of the whole batch, which they are held against. For adapters of
+# rank 8 at width 256 they still take 0.27 s to vmap's 0.30, for whole matrices 0.42 s to 0.32.
+_NARROW = 64
+
 #: A batch: tensors by name, examples along the first dimension.
 Batch = Mapping[str, Tensor]
 
@@ -48,8 +52,8 @@ def per_example_gradients(
         one ordinary pass: cheapest, for weights and biases of ``nn.Linear`` (low-rank adapters
         are such) in models that treat every example by itself. ``"vmap"`` runs any module on all
         examples at once by ``torch.func``; ``"loop"`` one after the other, for models whose
-        control flow ``vmap`` cannot follow. ``"auto"`` takes hooks where they fit and where
-        ``loss`` answers a batch with a loss for each example, else ``"vmap"``.
+        control flow ``vmap`` cannot follow. ``"auto"`` takes hooks for narrow layers where they
+        fit and where ``loss`` answers a batch with a loss for each example, else ``"vmap"``.
     chunk_size
         Examples at once, except under ``"loop"``; None takes all.
 
@@ -75,7 +79,8 @@ def per_example_gradients(
         raise ValueError(f"chunk_size={chunk_size}: expected at least 1, or None for all")
     chosen, rest = _split(model, parameters)
     n_examples = _count(batch)
-    if method in ("auto", "hooks"):
+    narrow = all(value.ndim < 2 or min(value.shape) <= _NARROW for value in chosen.values())
+    if method == "hooks" or (method == "auto" and narrow):
         try:
             return _hooked(model, batch, loss, list(chosen), chunk_size or n_examples)
         except UnfitError:
@@ -113,6 +118,8 @@ def _hooked(
         part = {name: tensor[start : start + size] for name, tensor in batch.items()}
         found = linear_gradients(model, names, lambda part=part: loss(model, part), _count(part))
         parts.append(found)
+    if len(parts) == 1:
+        return parts[0]
     return {name: torch.cat([part[name] for part in parts]) for name in names}
 
 
