@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -116,8 +117,8 @@ def _hooked(
     parts = []
     for start in range(0, _count(batch), size):
         part = {name: tensor[start : start + size] for name, tensor in batch.items()}
-        found = linear_gradients(model, names, lambda part=part: loss(model, part), _count(part))
-        parts.append(found)
+        run = partial(loss, model, part)
+        parts.append(linear_gradients(model, names, run, _count(part)))
     if len(parts) == 1:
         return parts[0]
     return {name: torch.cat([part[name] for part in parts]) for name in names}
