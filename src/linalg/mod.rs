@@ -14,6 +14,7 @@
 mod panels;
 mod product;
 mod registers;
+pub mod simd;
 mod vector;
 
 pub use panels::Panels;
