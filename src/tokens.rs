@@ -79,6 +79,11 @@ impl<'a, E: Element> Ragged<'a, E> {
         Some((task, row - self.offsets[task], column))
     }
 
+    fn widen_rows(&self, rows: std::ops::Range<usize>) -> Vec<f64> {
+        let values = &self.buffer[rows.start * self.dim..rows.end * self.dim];
+        values.iter().map(|value| value.widen()).collect()
+    }
+
     /// The same tokens as `f64`, exactly.
     pub fn widen(&self) -> Tokens {
         Tokens {
@@ -102,7 +107,42 @@ pub enum Stored<'a> {
     F64(Ragged<'a, f64>),
 }
 
-impl Stored<'_> {
+impl<'a> Stored<'a> {
+    /// Number of tasks.
+    pub fn n_tasks(&self) -> usize {
+        self.offsets().len() - 1
+    }
+
+    /// Row bounds of every task.
+    pub fn offsets(&self) -> &'a [usize] {
+        match self {
+            Stored::F16(ragged) => ragged.offsets(),
+            Stored::Bf16(ragged) => ragged.offsets(),
+            Stored::F32(ragged) => ragged.offsets(),
+            Stored::F64(ragged) => ragged.offsets(),
+        }
+    }
+
+    /// Width of every token.
+    pub fn dim(&self) -> usize {
+        match self {
+            Stored::F16(ragged) => ragged.dim(),
+            Stored::Bf16(ragged) => ragged.dim(),
+            Stored::F32(ragged) => ragged.dim(),
+            Stored::F64(ragged) => ragged.dim(),
+        }
+    }
+
+    /// Rows `rows` as `f64`, exactly.
+    pub fn widen_rows(&self, rows: std::ops::Range<usize>) -> Vec<f64> {
+        match self {
+            Stored::F16(ragged) => ragged.widen_rows(rows),
+            Stored::Bf16(ragged) => ragged.widen_rows(rows),
+            Stored::F32(ragged) => ragged.widen_rows(rows),
+            Stored::F64(ragged) => ragged.widen_rows(rows),
+        }
+    }
+
     /// The same tokens as `f64`, exactly.
     pub fn widen(&self) -> Tokens {
         match self {

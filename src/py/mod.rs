@@ -11,6 +11,7 @@ mod evaluation;
 mod files;
 mod icl;
 mod icl_arrays;
+mod linalg;
 mod low_rank;
 mod resampling;
 mod selection;
@@ -32,6 +33,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     consistency::register(module)?;
     embeddings::register(module)?;
     files::register(module)?;
+    linalg::register(module)?;
     low_rank::register(module)?;
     superposition::register(module)?;
     superposition_states::register(module)?;

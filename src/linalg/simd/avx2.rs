@@ -20,9 +20,21 @@ pub const KERNEL: Kernel = Kernel {
 macro_rules! row {
     ($lo:literal, $hi:literal, $value:literal, $at:literal) => {
         concat!(
-            "vbroadcastss ymm", $value, ", dword ptr [", $at, "]\n",
-            "vfmadd231ps ymm", $lo, ", ymm", $value, ", ymm12\n",
-            "vfmadd231ps ymm", $hi, ", ymm", $value, ", ymm13\n"
+            "vbroadcastss ymm",
+            $value,
+            ", dword ptr [",
+            $at,
+            "]\n",
+            "vfmadd231ps ymm",
+            $lo,
+            ", ymm",
+            $value,
+            ", ymm12\n",
+            "vfmadd231ps ymm",
+            $hi,
+            ", ymm",
+            $value,
+            ", ymm13\n"
         )
     };
 }
@@ -61,9 +73,19 @@ macro_rules! packed_step {
 macro_rules! scaled {
     ($lo:literal, $hi:literal, $row:literal) => {
         concat!(
-            "vbroadcastss ymm14, dword ptr [{scales} + 4*", $row, "]\n",
-            "vmulps ymm", $lo, ", ymm", $lo, ", ymm14\n",
-            "vmulps ymm", $hi, ", ymm", $hi, ", ymm14\n"
+            "vbroadcastss ymm14, dword ptr [{scales} + 4*",
+            $row,
+            "]\n",
+            "vmulps ymm",
+            $lo,
+            ", ymm",
+            $lo,
+            ", ymm14\n",
+            "vmulps ymm",
+            $hi,
+            ", ymm",
+            $hi,
+            ", ymm14\n"
         )
     };
 }
@@ -72,8 +94,12 @@ macro_rules! best {
     ($lo:literal, $hi:literal, $row:literal) => {
         concat!(
             scaled!($lo, $hi, $row),
-            "vmaxps ymm12, ymm12, ymm", $lo, "\n",
-            "vmaxps ymm13, ymm13, ymm", $hi, "\n"
+            "vmaxps ymm12, ymm12, ymm",
+            $lo,
+            "\n",
+            "vmaxps ymm13, ymm13, ymm",
+            $hi,
+            "\n"
         )
     };
 }
@@ -82,8 +108,16 @@ macro_rules! score {
     ($lo:literal, $hi:literal, $row:literal) => {
         concat!(
             scaled!($lo, $hi, $row),
-            "vmovups [{out} + 64*", $row, "], ymm", $lo, "\n",
-            "vmovups [{out} + 64*", $row, " + 32], ymm", $hi, "\n"
+            "vmovups [{out} + 64*",
+            $row,
+            "], ymm",
+            $lo,
+            "\n",
+            "vmovups [{out} + 64*",
+            $row,
+            " + 32], ymm",
+            $hi,
+            "\n"
         )
     };
 }
@@ -91,8 +125,12 @@ macro_rules! score {
 macro_rules! every_row {
     ($each:ident) => {
         concat!(
-            $each!(0, 1, 0), $each!(2, 3, 1), $each!(4, 5, 2),
-            $each!(6, 7, 3), $each!(8, 9, 4), $each!(10, 11, 5)
+            $each!(0, 1, 0),
+            $each!(2, 3, 1),
+            $each!(4, 5, 2),
+            $each!(6, 7, 3),
+            $each!(8, 9, 4),
+            $each!(10, 11, 5)
         )
     };
 }
@@ -117,10 +155,18 @@ macro_rules! whole {
     ($step:ident, $advance:literal, $advance_one:literal, $end:ident) => {
         concat!(
             ".irp r,0,1,2,3,4,5,6,7,8,9,10,11\nvxorps ymm\\r, ymm\\r, ymm\\r\n.endr\n",
-            "test {fours}, {fours}\njz 3f\n2:\n.irp s,0,1,2,3\n", $step!(), ".endr\n",
-            "add {panel}, 256\n", $advance, "dec {fours}\njnz 2b\n",
-            "3:\ntest {ones}, {ones}\njz 5f\n4:\n.irp s,0\n", $step!(), ".endr\n",
-            "add {panel}, 64\n", $advance_one, "dec {ones}\njnz 4b\n5:\n",
+            "test {fours}, {fours}\njz 3f\n.p2align 6\n2:\n.irp s,0,1,2,3\n",
+            $step!(),
+            ".endr\n",
+            "add {panel}, 256\n",
+            $advance,
+            "dec {fours}\njnz 2b\n",
+            "3:\ntest {ones}, {ones}\njz 5f\n4:\n.irp s,0\n",
+            $step!(),
+            ".endr\n",
+            "add {panel}, 64\n",
+            $advance_one,
+            "dec {ones}\njnz 4b\n5:\n",
             $end!(),
             "vzeroupper\n"
         )

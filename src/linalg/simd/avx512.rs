@@ -24,9 +24,21 @@ pub const KERNEL: Kernel = Kernel {
 macro_rules! row {
     ($lo:literal, $hi:literal, $value:literal, $at:literal) => {
         concat!(
-            "vbroadcastss zmm", $value, ", dword ptr [", $at, "]\n",
-            "vfmadd231ps zmm", $lo, ", zmm", $value, ", zmm28\n",
-            "vfmadd231ps zmm", $hi, ", zmm", $value, ", zmm29\n"
+            "vbroadcastss zmm",
+            $value,
+            ", dword ptr [",
+            $at,
+            "]\n",
+            "vfmadd231ps zmm",
+            $lo,
+            ", zmm",
+            $value,
+            ", zmm28\n",
+            "vfmadd231ps zmm",
+            $hi,
+            ", zmm",
+            $value,
+            ", zmm29\n"
         )
     };
 }
@@ -82,9 +94,19 @@ macro_rules! packed_step {
 macro_rules! scaled {
     ($lo:literal, $hi:literal, $row:literal) => {
         concat!(
-            "vbroadcastss zmm30, dword ptr [{scales} + 4*", $row, "]\n",
-            "vmulps zmm", $lo, ", zmm", $lo, ", zmm30\n",
-            "vmulps zmm", $hi, ", zmm", $hi, ", zmm30\n"
+            "vbroadcastss zmm30, dword ptr [{scales} + 4*",
+            $row,
+            "]\n",
+            "vmulps zmm",
+            $lo,
+            ", zmm",
+            $lo,
+            ", zmm30\n",
+            "vmulps zmm",
+            $hi,
+            ", zmm",
+            $hi,
+            ", zmm30\n"
         )
     };
 }
@@ -93,8 +115,12 @@ macro_rules! best {
     ($lo:literal, $hi:literal, $row:literal) => {
         concat!(
             scaled!($lo, $hi, $row),
-            "vmaxps zmm28, zmm28, zmm", $lo, "\n",
-            "vmaxps zmm29, zmm29, zmm", $hi, "\n"
+            "vmaxps zmm28, zmm28, zmm",
+            $lo,
+            "\n",
+            "vmaxps zmm29, zmm29, zmm",
+            $hi,
+            "\n"
         )
     };
 }
@@ -103,8 +129,16 @@ macro_rules! score {
     ($lo:literal, $hi:literal, $row:literal) => {
         concat!(
             scaled!($lo, $hi, $row),
-            "vmovups [{out} + 128*", $row, "], zmm", $lo, "\n",
-            "vmovups [{out} + 128*", $row, " + 64], zmm", $hi, "\n"
+            "vmovups [{out} + 128*",
+            $row,
+            "], zmm",
+            $lo,
+            "\n",
+            "vmovups [{out} + 128*",
+            $row,
+            " + 64], zmm",
+            $hi,
+            "\n"
         )
     };
 }
@@ -112,10 +146,20 @@ macro_rules! score {
 macro_rules! every_row {
     ($each:ident) => {
         concat!(
-            $each!(0, 1, 0), $each!(2, 3, 1), $each!(4, 5, 2), $each!(6, 7, 3),
-            $each!(8, 9, 4), $each!(10, 11, 5), $each!(12, 13, 6), $each!(14, 15, 7),
-            $each!(16, 17, 8), $each!(18, 19, 9), $each!(20, 21, 10), $each!(22, 23, 11),
-            $each!(24, 25, 12), $each!(26, 27, 13)
+            $each!(0, 1, 0),
+            $each!(2, 3, 1),
+            $each!(4, 5, 2),
+            $each!(6, 7, 3),
+            $each!(8, 9, 4),
+            $each!(10, 11, 5),
+            $each!(12, 13, 6),
+            $each!(14, 15, 7),
+            $each!(16, 17, 8),
+            $each!(18, 19, 9),
+            $each!(20, 21, 10),
+            $each!(22, 23, 11),
+            $each!(24, 25, 12),
+            $each!(26, 27, 13)
         )
     };
 }
@@ -149,10 +193,18 @@ macro_rules! whole {
     ($step:ident, $advance:literal, $advance_one:literal, $end:ident) => {
         concat!(
             zero_sums!(),
-            "test {fours}, {fours}\njz 3f\n2:\n.irp s,0,1,2,3\n", $step!(), ".endr\n",
-            "add {panel}, 512\n", $advance, "dec {fours}\njnz 2b\n",
-            "3:\ntest {ones}, {ones}\njz 5f\n4:\n.irp s,0\n", $step!(), ".endr\n",
-            "add {panel}, 128\n", $advance_one, "dec {ones}\njnz 4b\n5:\n",
+            "test {fours}, {fours}\njz 3f\n.p2align 6\n2:\n.irp s,0,1,2,3\n",
+            $step!(),
+            ".endr\n",
+            "add {panel}, 512\n",
+            $advance,
+            "dec {fours}\njnz 2b\n",
+            "3:\ntest {ones}, {ones}\njz 5f\n4:\n.irp s,0\n",
+            $step!(),
+            ".endr\n",
+            "add {panel}, 128\n",
+            $advance_one,
+            "dec {ones}\njnz 4b\n5:\n",
             $end!(),
             "vzeroupper\n"
         )

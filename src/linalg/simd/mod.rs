@@ -1,5 +1,8 @@
 //! Products of single-precision tokens at the speed of the processor.
-#![expect(unsafe_code, reason = "vector instructions; every use states why it is sound")]
+#![expect(
+    unsafe_code,
+    reason = "vector instructions; every use states why it is sound"
+)]
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -109,3 +112,6 @@ impl Path {
         self.0.transpose(rows, dim, self.0.rows, tile);
     }
 }
+
+#[cfg(test)]
+mod tests;

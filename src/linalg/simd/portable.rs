@@ -43,7 +43,10 @@ fn lying(tile: &Operands<'_>) -> Sums {
     let mut sums = [[0.0; LANES]; ROWS];
     let row = |number: usize| &tile.rows[number * tile.dim..][..tile.dim];
     let rows: [&[f32]; ROWS] = std::array::from_fn(row);
-    for (at, lanes) in tile.panel.as_chunks::<LANES>().0[..tile.dim].iter().enumerate() {
+    for (at, lanes) in tile.panel.as_chunks::<LANES>().0[..tile.dim]
+        .iter()
+        .enumerate()
+    {
         add(&mut sums, lanes, rows.map(|row| row[at]));
     }
     sums
@@ -51,7 +54,10 @@ fn lying(tile: &Operands<'_>) -> Sums {
 
 fn packed(tile: &Operands<'_>) -> Sums {
     let mut sums = [[0.0; LANES]; ROWS];
-    let (lanes, rows) = (tile.panel.as_chunks::<LANES>().0, tile.rows.as_chunks::<ROWS>().0);
+    let (lanes, rows) = (
+        tile.panel.as_chunks::<LANES>().0,
+        tile.rows.as_chunks::<ROWS>().0,
+    );
     for (lanes, &values) in lanes.iter().zip(rows) {
         add(&mut sums, lanes, values);
     }
@@ -77,7 +83,8 @@ fn keep_best(sums: Sums, tile: Operands<'_>) {
 }
 
 fn keep_scores(sums: Sums, tile: Operands<'_>) {
-    tile.out.copy_from_slice(scaled(sums, tile.scales).as_flattened());
+    tile.out
+        .copy_from_slice(scaled(sums, tile.scales).as_flattened());
 }
 
 fn best_lying(tile: Operands<'_>) {
