@@ -1,4 +1,4 @@
-"""Best-partner similarity beside its peers: same tokens, same threads, one process per thread count.
+"""Best-partner similarity beside its peers: same tokens, same threads, a process per thread count.
 
 Every contender is checked against float64 before it is timed; one that is wrong is left out and
 named. Contenders take turns, the ceiling is measured between them, and ratios are medians over

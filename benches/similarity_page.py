@@ -16,7 +16,7 @@ def markdown(found: dict[str, Any]) -> str:
         lines += [
             f"## {run['threads']} thread(s), {run['simd']}, measured FMA peak {ceiling}",
             "",
-            "| workload | contender | best ms | GFLOP/s | share of peak | median: times ours | error |",
+            "| workload | contender | best ms | GFLOP/s | share of peak | times ours | error |",
             "|---|---|---|---|---|---|---|",
         ]
         for row in run["rows"]:

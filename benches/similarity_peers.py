@@ -1,8 +1,8 @@
 """What people use for token similarity, each as one function of two stacks of prompts.
 
 Every contender takes ``sources [S, n, dim]`` and ``targets [T, m, dim]`` (or, for one query against
-documents of any length, ``query [n, dim]``, ``rows [total, dim]`` and ``offsets [T + 1]``) in float32
-and returns the mean over source tokens of the best target token, ``[T, S]``.
+documents of any length, ``query [n, dim]``, ``rows [total, dim]`` and ``offsets [T + 1]``) in
+float32 and returns the mean over source tokens of the best target token, ``[T, S]``.
 """
 
 from __future__ import annotations

@@ -262,7 +262,8 @@ def _check_fit(sources: Atlas, targets: Atlas, options: Options) -> None:
                 f"{sizes[first]} tokens and {label} has {count}; use a kernel that takes any "
                 "lengths, such as 'max_pairwise'"
             )
-        _check_center(options.center, label, count, sources)
+        if options.center is not None:
+            _check_center(options.center, label, count, sources)
 
 
 def _check_center(center: Any, label: str, n_tokens: int, sources: Atlas) -> None:

@@ -6,12 +6,19 @@ use super::*;
 fn chain(path: Path, left: &[f32], right: &[f32]) -> f32 {
     let is_fused = path.name() != "portable" || cfg!(target_arch = "aarch64");
     left.iter().zip(right).fold(0.0, |sum, (&a, &b)| {
-        if is_fused { a.mul_add(b, sum) } else { sum + a * b }
+        if is_fused {
+            a.mul_add(b, sum)
+        } else {
+            sum + a * b
+        }
     })
 }
 
 fn values(count: usize) -> impl Strategy<Value = Vec<f32>> {
-    prop::collection::vec(prop_oneof![Just(0.0f32), -1e3..1e3f32, Just(-1e-30f32)], count)
+    prop::collection::vec(
+        prop_oneof![Just(0.0f32), -1e3..1e3f32, Just(-1e-30f32)],
+        count,
+    )
 }
 
 // Width, tokens of both sides, a shift that misaligns every slice, scales.
@@ -20,7 +27,13 @@ type Case = (usize, Vec<f32>, Vec<f32>, usize, Vec<f32>);
 fn cases() -> impl Strategy<Value = Case> {
     (1usize..70, 1usize..33, 1usize..15, 0usize..4).prop_flat_map(|(dim, lanes, rows, shift)| {
         let scales = prop::collection::vec(0.0..2.0f32, rows);
-        (Just(dim), values(lanes * dim), values(rows * dim), Just(shift), scales)
+        (
+            Just(dim),
+            values(lanes * dim),
+            values(rows * dim),
+            Just(shift),
+            scales,
+        )
     })
 }
 
@@ -91,7 +104,10 @@ fn neighbours_never_change_a_product() {
             let panel = packed(width, dim, |panel| path.pack_panel(lanes, dim, panel));
             let mut scores = vec![0.0; width * height];
             path.scores(&panel, Tile::Lying(&rows), &vec![1.0; height], &mut scores);
-            scores.chunks_exact(width).map(|row| row[0].to_bits()).collect::<Vec<_>>()
+            scores
+                .chunks_exact(width)
+                .map(|row| row[0].to_bits())
+                .collect::<Vec<_>>()
         };
         assert_eq!(run(&first), run(&other), "{path:?}");
     }

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::rows::Rows;
+use super::rows::{Norms, Rows};
 use crate::linalg::Aligned;
 use crate::linalg::simd::{Path, Tile};
 
@@ -31,6 +31,8 @@ pub fn rows_in_block(path: Path, dim: usize) -> usize {
 pub struct Block<'a> {
     /// Rows of the side.
     pub rows: Range<usize>,
+    /// What was seen of them.
+    pub norms: Norms,
     lying: &'a [f32],
     packed: Aligned,
     scales: Vec<f32>,
@@ -40,13 +42,12 @@ pub struct Block<'a> {
 
 impl<'a> Block<'a> {
     /// Cuts `rows` into tiles, in place where that is as fast.
-    pub fn new(path: Path, side: &'a Rows<'_>, rows: Range<usize>, n_panels: usize) -> Self {
+    pub fn new(path: Path, side: &Rows<'a>, rows: Range<usize>, n_panels: usize) -> Self {
         let (dim, tile_rows) = (side.dim(), path.rows());
         let tile_size = dim * tile_rows;
-        let mut scales: Vec<f32> = side.scales[rows.clone()]
-            .iter()
-            .map(|&scale| scale as f32)
-            .collect();
+        // Here and not before: the tokens stay in the cache for the product.
+        let norms = side.norms(&rows);
+        let mut scales: Vec<f32> = norms.scales.iter().map(|&scale| scale as f32).collect();
         scales.resize(rows.len().div_ceil(tile_rows) * tile_rows, 0.0);
         let is_worth_it =
             n_panels >= PANELS_WORTH_PACKING || (4 * dim).is_multiple_of(CONFLICT_BYTES);
@@ -66,6 +67,7 @@ impl<'a> Block<'a> {
         }
         Self {
             rows,
+            norms,
             lying,
             packed,
             scales,

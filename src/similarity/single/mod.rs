@@ -15,6 +15,7 @@
 
 mod block;
 mod bound;
+mod gather;
 mod item;
 mod lanes;
 mod pairs;

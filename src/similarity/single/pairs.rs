@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use super::Reduction;
 use super::block::{Block, rows_in_block};
+use super::gather::{Cells, Chunk, Gather};
 use super::item::{Item, Piece, pieces};
 use super::lanes::Lanes;
 use super::rows::Rows;
@@ -33,8 +34,8 @@ const ITEMS_PER_THREAD: usize = 16;
 #[derive(Debug, Clone, Copy)]
 pub struct AllPairs<'a> {
     pub path: Path,
-    pub seekers: &'a Rows<'a>,
-    pub partners: &'a Rows<'a>,
+    pub seekers: Rows<'a>,
+    pub partners: Rows<'a>,
     pub reduction: Reduction,
     /// Scores of tokens are cosines, and rounding must not carry them beyond 1.
     pub is_cosine: bool,
@@ -50,18 +51,10 @@ pub struct AllPairs<'a> {
 pub struct Found {
     pub forth: Vec<f64>,
     pub back: Vec<f64>,
-}
-
-struct Chunk<'a> {
-    tasks: Range<usize>,
-    blocks: Vec<Block<'a>>,
-    pieces: Vec<Vec<Piece>>,
-}
-
-/// What one item found.
-enum Cells {
-    Best(Vec<f32>, Vec<f32>),
-    Reduced(Vec<f64>),
+    /// The largest norms of a seeker and of a partner.
+    pub largest: (f64, f64),
+    /// Numbers of the prompts that `f32` cannot multiply, in order.
+    pub extraordinary: (Vec<usize>, Vec<usize>),
 }
 
 impl AllPairs<'_> {
@@ -72,11 +65,17 @@ impl AllPairs<'_> {
         let back_size = if self.both { size } else { 0 };
         let (mut forth, mut back) = (vec![0.0; size], vec![0.0; back_size]);
         let dim = self.seekers.dim();
+        let norms = self.seekers.all_norms();
+        let (mut largest, mut extraordinary) = (0.0, Vec::new());
         for batch in stretches(self.seekers.offsets(), BATCH_BYTES / (4 * dim), usize::MAX) {
-            let lanes = Lanes::pack(self.path, self.seekers, batch.clone());
+            let lanes = Lanes::pack(self.path, &self.seekers, batch.clone());
             let most = (CELLS / lanes.rows.len()).max(1);
             for tasks in stretches(self.partners.offsets(), CHUNK_BYTES / (4 * dim), most) {
-                let chunk = self.chunk(&lanes, tasks.clone());
+                let chunk = self.chunk(&lanes, tasks.clone(), &norms.scales);
+                for block in &chunk.blocks {
+                    largest = block.norms.largest.max(largest);
+                    extraordinary.extend_from_slice(&block.norms.extraordinary);
+                }
                 for (task, row) in tasks.zip(self.rows(&lanes, &chunk)?) {
                     let start = task * n_seekers + batch.start;
                     for (slot, (there, here)) in row.into_iter().enumerate() {
@@ -88,10 +87,17 @@ impl AllPairs<'_> {
                 }
             }
         }
-        Ok(Found { forth, back })
+        extraordinary.sort_unstable();
+        extraordinary.dedup();
+        Ok(Found {
+            forth,
+            back,
+            largest: (norms.largest, largest),
+            extraordinary: (norms.extraordinary, extraordinary),
+        })
     }
 
-    fn chunk(&self, lanes: &Lanes, tasks: Range<usize>) -> Chunk<'_> {
+    fn chunk<'c>(&'c self, lanes: &Lanes, tasks: Range<usize>, scales: &'c [f64]) -> Chunk<'c> {
         let offsets = self.partners.offsets();
         let size = rows_in_block(self.path, self.partners.dim());
         let rows = offsets[tasks.start]..offsets[tasks.end];
@@ -109,7 +115,7 @@ impl AllPairs<'_> {
         };
         let blocks: Vec<Block<'_>> = stretches
             .into_par_iter()
-            .map(|rows| Block::new(self.path, self.partners, rows, lanes.n_panels()))
+            .map(|rows| Block::new(self.path, &self.partners, rows, lanes.n_panels()))
             .collect();
         let pieces = blocks
             .iter()
@@ -117,6 +123,7 @@ impl AllPairs<'_> {
             .collect();
         Chunk {
             tasks,
+            scales,
             blocks,
             pieces,
         }
@@ -149,7 +156,7 @@ impl AllPairs<'_> {
                     pieces: &chunk.pieces[block],
                 };
                 let rows = self.lane_rows(lanes, number, group);
-                Ok(self.cells(&item, &seekers[number], &self.seekers.scales[rows]))
+                Ok(self.cells(&item, &seekers[number], &chunk.scales[rows]))
             })
             .collect::<Result<Vec<Cells>>>()?;
         chunk
@@ -189,150 +196,6 @@ impl AllPairs<'_> {
             _ => Cells::Reduced(item.reduced(&self.reduction, scales)),
         }
     }
-}
-
-/// Brings together what the items found for one partner prompt.
-struct Gather<'a> {
-    pairs: &'a AllPairs<'a>,
-    lanes: &'a Lanes,
-    chunk: &'a Chunk<'a>,
-    cells: &'a [Cells],
-    seekers: &'a [Vec<Piece>],
-    task: usize,
-}
-
-impl Gather<'_> {
-    fn row(&self) -> Vec<(f64, f64)> {
-        let first = self.lanes.rows.start;
-        let offsets = self.pairs.seekers.offsets();
-        let bounds = self
-            .lanes
-            .tasks
-            .clone()
-            .map(|task| offsets[task]..offsets[task + 1]);
-        if self.pairs.reduction != Reduction::Best {
-            let found = self.reduced();
-            let mean = |rows: Range<usize>| mean(found[rows].iter().copied());
-            return bounds
-                .map(|rows| (mean(rows.start - first..rows.end - first), 0.0))
-                .collect();
-        }
-        let best = self.best();
-        let scales = &self.pairs.seekers.scales;
-        bounds
-            .enumerate()
-            .map(|(number, rows)| {
-                let best = &best[rows.start - first..rows.end - first];
-                let forth = self.mean_of_best(best, &scales[rows]);
-                (
-                    forth,
-                    if self.pairs.both {
-                        self.back(self.lanes.tasks.start + number)
-                    } else {
-                        0.0
-                    },
-                )
-            })
-            .collect()
-    }
-
-    fn mean_of_best(&self, best: &[f32], scales: &[f64]) -> f64 {
-        let bound = if self.pairs.is_cosine {
-            1.0
-        } else {
-            f64::INFINITY
-        };
-        let scaled = best.iter().zip(scales);
-        mean(scaled.map(|(&best, scale)| (f64::from(best) * scale).clamp(-bound, bound)))
-    }
-
-    // Cells of this prompt: block, piece, group, first lane of the group in the batch.
-    fn parts(&self) -> impl Iterator<Item = (usize, usize, usize)> {
-        let n_groups = self.seekers.len();
-        let blocks = self.chunk.pieces.iter().enumerate();
-        blocks.flat_map(move |(block, pieces)| {
-            let piece = pieces.partition_point(|piece| piece.task < self.task);
-            let is_here = pieces
-                .get(piece)
-                .is_some_and(|piece| piece.task == self.task);
-            let groups = if is_here { 0..n_groups } else { 0..0 };
-            groups.map(move |group| (block, piece, group))
-        })
-    }
-
-    fn best(&self) -> Vec<f32> {
-        let mut merged = vec![f32::NEG_INFINITY; self.lanes.rows.len()];
-        for (block, piece, group) in self.parts() {
-            if let Cells::Best(best, _) = &self.cells[block * self.seekers.len() + group] {
-                let (into, from) = self.slots(&mut merged, best, block, piece, group);
-                for (slot, &score) in into.iter_mut().zip(from) {
-                    *slot = slot.max(score);
-                }
-            }
-        }
-        merged
-    }
-
-    fn reduced(&self) -> Vec<f64> {
-        let mut merged = vec![0.0; self.lanes.rows.len()];
-        for (block, piece, group) in self.parts() {
-            if let Cells::Reduced(reduced) = &self.cells[block * self.seekers.len() + group] {
-                let (into, from) = self.slots(&mut merged, reduced, block, piece, group);
-                into.copy_from_slice(&from[..into.len()]);
-            }
-        }
-        merged
-    }
-
-    fn slots<'s, T>(
-        &self,
-        merged: &'s mut [T],
-        cells: &'s [T],
-        block: usize,
-        piece: usize,
-        group: usize,
-    ) -> (&'s mut [T], &'s [T]) {
-        let n_lanes = cells.len() / self.chunk.pieces[block].len();
-        // Every group but the last has as many lanes as the first.
-        let before = (0..group).map(|group| self.seekers[group].last().map_or(0, |p| p.rows.end));
-        let start: usize = before.sum();
-        let length = self.seekers[group].last().map_or(0, |piece| piece.rows.end);
-        let from = &cells[piece * n_lanes..][..n_lanes];
-        (&mut merged[start..start + length], from)
-    }
-
-    // The mean over this prompt's tokens of their best scores among those of one seeker.
-    fn back(&self, seeker: usize) -> f64 {
-        let rows = self.pairs.partners.task(self.task);
-        let mut merged = vec![f32::NEG_INFINITY; rows.len()];
-        for (block, piece, group) in self.parts() {
-            let owners = &self.seekers[group];
-            let owner = owners.partition_point(|piece| piece.task < seeker);
-            if owners.get(owner).is_none_or(|piece| piece.task != seeker) {
-                continue;
-            }
-            if let Cells::Best(_, back) = &self.cells[block * self.seekers.len() + group] {
-                let block_rows = &self.chunk.blocks[block].rows;
-                let here = &self.chunk.pieces[block][piece].rows;
-                let start = block_rows.start + here.start - rows.start;
-                let from = &back[owner * block_rows.len()..][here.clone()];
-                for (slot, &score) in merged[start..].iter_mut().zip(from) {
-                    *slot = slot.max(score);
-                }
-            }
-        }
-        self.mean_of_best(&merged, &self.pairs.partners.scales[rows])
-    }
-}
-
-/// Mean in eight running sums by position: an order that the prompt alone fixes.
-fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
-    let count = values.len() as f64;
-    let mut sums = [0.0; 8];
-    for (number, value) in values.enumerate() {
-        sums[number % 8] += value;
-    }
-    sums.into_iter().sum::<f64>() / count
 }
 
 /// Consecutive prompts of at most `rows` rows and `most` prompts together, at least one each.

@@ -17,78 +17,91 @@ use crate::tokens::Stored;
 /// less than 2^-30 of the rounding of the smallest sums.
 const ORDINARY: Range<f64> = 1.0 / (1u64 << 50) as f64..(1u64 << 60) as f64;
 
+/// Norms of some rows.
+#[derive(Debug, Default)]
+pub struct Norms {
+    /// What a score is multiplied by for each token: one over its norm, 0 for a zero token; or 1.
+    pub scales: Vec<f64>,
+    /// The largest norm.
+    pub largest: f64,
+    /// Tasks with tokens whose norms are out of the ordinary range: theirs is the `f64` path.
+    pub extraordinary: Vec<usize>,
+}
+
 /// One side of a comparison.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Rows<'a> {
     stored: Stored<'a>,
     frame: &'a Frame,
-    /// What a score is multiplied by for each token: one over its norm, 0 for a zero token; or 1.
-    pub scales: Vec<f64>,
-    /// The largest norm of a token.
-    pub largest_norm: f64,
-    /// Tasks with tokens whose norms are out of the ordinary range: theirs is the `f64` path.
-    pub extraordinary: Vec<usize>,
+    normalize: Normalize,
     // Tokens that the tile may read in place.
     lying: Option<&'a [f32]>,
 }
 
 impl<'a> Rows<'a> {
-    /// Looks at every token once.
+    /// A side in a frame.
     pub fn new(stored: Stored<'a>, frame: &'a Frame, normalize: Normalize) -> Self {
         let lying = match stored {
             Stored::F32(ragged) if frame.is_empty() => Some(ragged.buffer()),
             _ => None,
         };
-        let mut rows = Self {
+        Self {
             stored,
             frame,
-            scales: Vec::new(),
-            largest_norm: 0.0,
-            extraordinary: Vec::new(),
+            normalize,
             lying,
-        };
-        let seen: Vec<(Vec<f64>, bool)> = (0..stored.n_tasks())
-            .into_par_iter()
-            .map(|task| rows.norms(task))
-            .collect();
-        for (task, (norms, is_ordinary)) in seen.into_iter().enumerate() {
-            if !is_ordinary {
-                rows.extraordinary.push(task);
-            }
-            rows.largest_norm = norms.iter().copied().fold(rows.largest_norm, f64::max);
-            rows.scales
-                .extend(norms.into_iter().map(|norm| match normalize {
-                    Normalize::Nothing => 1.0,
-                    Normalize::Tokens if norm > 0.0 => 1.0 / norm,
-                    Normalize::Tokens => 0.0,
-                }));
         }
-        rows
     }
 
-    // Norms of one task, and whether all are in the ordinary range.
-    fn norms(&self, task: usize) -> (Vec<f64>, bool) {
-        let (range, dim) = (self.task(task), self.dim());
-        let mut norms = vec![0.0; range.len()];
-        let mut was_lost = false;
-        match self.lying {
-            Some(values) => {
-                row_squares(&values[range.start * dim..range.end * dim], dim, &mut norms)
-            }
-            None => {
-                let mut row = vec![0.0; dim];
-                for (at, norm) in range.zip(&mut norms) {
-                    was_lost |= self.fill(at, task, &mut row);
-                    row_squares(&row, dim, std::slice::from_mut(norm));
-                }
-            }
+    /// Looks at every token, task by task in parallel.
+    pub fn all_norms(&self) -> Norms {
+        let tasks = (0..self.n_tasks()).into_par_iter();
+        let seen: Vec<Norms> = tasks.map(|task| self.norms(&self.task(task))).collect();
+        let mut all = Norms::default();
+        for norms in seen {
+            all.largest = all.largest.max(norms.largest);
+            all.scales.extend(norms.scales);
+            all.extraordinary.extend(norms.extraordinary);
         }
-        for norm in &mut norms {
-            *norm = norm.sqrt();
+        all
+    }
+
+    /// Looks at some rows.
+    pub fn norms(&self, rows: &Range<usize>) -> Norms {
+        let dim = self.dim();
+        let mut squares = vec![0.0; rows.len()];
+        let mut found = Norms::default();
+        let mut scratch = vec![0.0; dim];
+        if let Some(values) = self.lying(rows) {
+            row_squares(values, dim, &mut squares);
         }
-        let is_ordinary = |norm: &f64| *norm == 0.0 || ORDINARY.contains(norm);
-        let fits = !was_lost && norms.iter().all(is_ordinary);
-        (norms, fits)
+        let mut task = self.task_of(rows.start);
+        for (row, square) in rows.clone().zip(&mut squares) {
+            if row == self.offsets()[task + 1] {
+                task += 1;
+            }
+            let mut was_lost = false;
+            if self.lying.is_none() {
+                was_lost = self.fill(row, task, &mut scratch);
+                row_squares(&scratch, dim, std::slice::from_mut(square));
+            }
+            let norm = square.sqrt();
+            found.largest = found.largest.max(norm);
+            let is_ordinary = !was_lost && (norm == 0.0 || ORDINARY.contains(&norm));
+            if !is_ordinary && found.extraordinary.last() != Some(&task) {
+                found.extraordinary.push(task);
+            }
+            found.scales.push(match self.normalize {
+                Normalize::Nothing => 1.0,
+                Normalize::Tokens if norm > 0.0 => 1.0 / norm,
+                Normalize::Tokens => 0.0,
+            });
+        }
+        found
+    }
+
+    fn task_of(&self, row: usize) -> usize {
+        self.offsets().partition_point(|&start| start <= row) - 1
     }
 
     /// Number of tasks.
@@ -125,7 +138,7 @@ impl<'a> Rows<'a> {
         }
         let dim = self.dim();
         scratch.resize(rows.len() * dim, 0.0);
-        let mut task = self.offsets().partition_point(|&start| start <= rows.start) - 1;
+        let mut task = self.task_of(rows.start);
         for (at, row) in rows.clone().zip(scratch.chunks_exact_mut(dim)) {
             if at == self.offsets()[task + 1] {
                 task += 1;
@@ -173,10 +186,11 @@ mod tests {
         let ragged = Ragged::new(&values, &[0, 2, 3], 2).unwrap();
         let frame = Frame::default();
         let rows = Rows::new(Stored::F32(ragged), &frame, Normalize::Tokens);
-        assert_eq!(rows.scales, [0.2, 0.0, 0.5]);
-        assert_eq!((rows.largest_norm, rows.extraordinary.len()), (5.0, 0));
+        let norms = rows.all_norms();
+        assert_eq!(norms.scales, [0.2, 0.0, 0.5]);
+        assert_eq!((norms.largest, norms.extraordinary.len()), (5.0, 0));
         let raw = Rows::new(Stored::F32(ragged), &frame, Normalize::Nothing);
-        assert_eq!(raw.scales, [1.0; 3]);
+        assert_eq!(raw.norms(&(1..3)).scales, [1.0; 2]);
     }
 
     #[test]
@@ -185,6 +199,7 @@ mod tests {
         let ragged = Ragged::new(&values, &[0, 1, 2, 3], 1).unwrap();
         let frame = Frame::default();
         let rows = Rows::new(Stored::F64(ragged), &frame, Normalize::Tokens);
-        assert_eq!(rows.extraordinary, [1, 2]);
+        assert_eq!(rows.all_norms().extraordinary, [1, 2]);
+        assert_eq!(rows.norms(&(1..2)).extraordinary, [1]);
     }
 }

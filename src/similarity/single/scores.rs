@@ -52,87 +52,89 @@ pub fn scores(
     rows(sides.sources)?;
     sides.targets.map_or(Ok(()), rows)?;
     let sources = Rows::new(sides.sources, frame, normalize);
-    let other = sides
-        .targets
-        .map(|targets| Rows::new(targets, frame, normalize));
-    let targets = other.as_ref().unwrap_or(&sources);
+    let stored = sides.targets.unwrap_or(sides.sources);
     let is_cosine = normalize == Normalize::Tokens;
     let pairs = AllPairs {
         path,
-        seekers: &sources,
-        partners: targets,
+        seekers: sources,
+        partners: Rows::new(stored, frame, normalize),
         reduction,
         is_cosine,
         both: false,
         counts: true,
         monitor,
     };
-    let mut scores = directed(&pairs, settings.direction)?;
-    replace_extraordinary(&mut scores, &pairs, sides, settings)?;
-    let bound = error_bound(&sources, targets, reduction, is_cosine);
-    Ok((scores, bound))
+    let mut found = directed(&pairs, settings.direction)?;
+    replace_extraordinary(&mut found, sides, settings, monitor)?;
+    let bound = error_bound(sources.dim(), found.largest, reduction, is_cosine);
+    Ok((found.forth, bound))
 }
 
-fn directed(pairs: &AllPairs<'_>, direction: Direction) -> Result<Vec<f64>> {
+fn directed(pairs: &AllPairs<'_>, direction: Direction) -> Result<Found> {
     match direction {
-        Direction::SourceToTarget => Ok(pairs.run()?.forth),
+        Direction::SourceToTarget => pairs.run(),
         Direction::TargetToSource => {
-            let (seekers, partners) = (pairs.partners, pairs.seekers);
             let turned = AllPairs {
-                seekers,
-                partners,
+                seekers: pairs.partners,
+                partners: pairs.seekers,
                 ..*pairs
             };
-            let n_targets = seekers.n_tasks();
-            let found = turned.run()?.forth;
-            let cells = 0..found.len();
-            let n_sources = partners.n_tasks();
+            let (n_targets, n_sources) = (pairs.partners.n_tasks(), pairs.seekers.n_tasks());
+            let found = turned.run()?;
             let place = |cell: usize| cell % n_sources * n_targets + cell / n_sources;
-            Ok(cells.map(|cell| found[place(cell)]).collect())
+            let cells = 0..found.forth.len();
+            Ok(Found {
+                forth: cells.map(|cell| found.forth[place(cell)]).collect(),
+                back: Vec::new(),
+                largest: (found.largest.1, found.largest.0),
+                extraordinary: (found.extraordinary.1, found.extraordinary.0),
+            })
         }
         Direction::Symmetric if pairs.reduction == Reduction::Best => {
             let both = AllPairs {
                 both: true,
                 ..*pairs
             };
-            let Found { forth, back } = both.run()?;
-            Ok(halves(forth, &back))
+            let mut found = both.run()?;
+            halve(&mut found.forth, &found.back);
+            Ok(found)
         }
         Direction::Symmetric => {
             let silent = AllPairs {
                 counts: false,
                 ..*pairs
             };
-            let forth = directed(&silent, Direction::SourceToTarget)?;
-            Ok(halves(forth, &directed(pairs, Direction::TargetToSource)?))
+            let mut found = silent.run()?;
+            let back = directed(pairs, Direction::TargetToSource)?;
+            halve(&mut found.forth, &back.forth);
+            Ok(found)
         }
     }
 }
 
-fn halves(mut forth: Vec<f64>, back: &[f64]) -> Vec<f64> {
+fn halve(forth: &mut [f64], back: &[f64]) {
     for (forth, back) in forth.iter_mut().zip(back) {
         *forth = 0.5 * (*forth + back);
     }
-    forth
 }
 
 // Prompts whose products would leave the range of `f32` are compared in `f64`, pair by pair.
 fn replace_extraordinary(
-    scores: &mut [f64],
-    pairs: &AllPairs<'_>,
+    found: &mut Found,
     sides: &StoredSides<'_>,
     settings: &Settings,
+    monitor: &Monitor,
 ) -> Result<()> {
-    let (sources, targets) = (pairs.seekers, pairs.partners);
-    if sources.extraordinary.is_empty() && targets.extraordinary.is_empty() {
+    let (sources, targets) = &found.extraordinary;
+    if sources.is_empty() && targets.is_empty() {
         return Ok(());
     }
-    let n_sources = sources.n_tasks();
+    let n_sources = sides.sources.n_tasks();
     let stored = sides.targets.unwrap_or(sides.sources);
-    for (cell, score) in scores.iter_mut().enumerate() {
+    for (cell, score) in found.forth.iter_mut().enumerate() {
         let (target, source) = (cell / n_sources, cell % n_sources);
-        let is_wide = sources.extraordinary.binary_search(&source).is_ok()
-            || targets.extraordinary.binary_search(&target).is_ok();
+        let is_wide =
+            sources.binary_search(&source).is_ok() || targets.binary_search(&target).is_ok();
         if is_wide {
             let (source, target) = (alone(sides.sources, source), alone(stored, target));
             let sides = Sides {
@@ -142,7 +144,7 @@ fn replace_extraordinary(
                 normalize: sides.normalize,
             };
             *score = similarity(&sides, settings, &Monitor::default())?[0];
-            pairs.monitor.tick(0)?;
+            monitor.tick(0)?;
         }
     }
     Ok(())

@@ -64,7 +64,12 @@ fn scored(
     scores(path, &sides, settings, reduction, &Monitor::default()).unwrap()
 }
 
-fn in_double(sources: &Side, targets: &Side, settings: &Settings, normalize: Normalize) -> Vec<f64> {
+fn in_double(
+    sources: &Side,
+    targets: &Side,
+    settings: &Settings,
+    normalize: Normalize,
+) -> Vec<f64> {
     let (sources, targets) = (sources.stored().widen(), targets.stored().widen());
     let sides = Sides {
         sources: &sources,
@@ -143,7 +148,9 @@ proptest! {
 fn noise(seed: u64, count: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         (state >> 40) as f32 / (1u32 << 24) as f32 - 0.5
     };
     (0..count).map(|_| next()).collect()
@@ -161,7 +168,10 @@ fn long_prompts_cross_blocks_chunks_and_groups_without_a_trace() {
             let exact = in_double(&sources, &targets, &settings, Normalize::Tokens);
             let (found, bound) = scored(path, &sources, &targets, &settings, Normalize::Tokens);
             for (found, exact) in found.iter().zip(&exact) {
-                assert!((found - exact).abs() <= bound * 1.001, "{path:?} {direction:?}");
+                assert!(
+                    (found - exact).abs() <= bound * 1.001,
+                    "{path:?} {direction:?}"
+                );
             }
         }
     }
