@@ -113,6 +113,11 @@ impl<'a> Stored<'a> {
         self.offsets().len() - 1
     }
 
+    /// Number of rows of all tasks together.
+    pub fn n_rows(&self) -> usize {
+        self.offsets().last().copied().unwrap_or(0)
+    }
+
     /// Row bounds of every task.
     pub fn offsets(&self) -> &'a [usize] {
         match self {

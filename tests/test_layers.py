@@ -35,6 +35,7 @@ BESIDE = {"torch"}
 TWINS = {
     "_reference",
     "_reference_consistency",
+    "_reference_embeddings",
     "_reference_evaluation",
     "_reference_superposition",
     "_reference_transferability",
@@ -110,7 +111,7 @@ def allowed(room: str) -> set[str] | None:
     if room in GROUND:
         return set(GROUND[: GROUND.index(room)])
     if room in BESIDE:
-        return set(GROUND) | {"embeddings", "composition", "icl", "superposition"}
+        return set(GROUND) | {"embeddings", "composition", "icl", "io", "superposition"}
     if room in TWINS:
         return set(GROUND)
     floor = next(number for number, rooms in enumerate(FLOORS) if room in rooms)

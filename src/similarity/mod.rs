@@ -23,6 +23,7 @@ mod rule;
 mod saturation;
 mod single;
 mod soft_max;
+pub mod task2vec;
 mod topk_mean;
 mod unigram;
 

@@ -1,4 +1,4 @@
-"""The verbs: inspect, similarity, rank, evaluate, demo."""
+"""The verbs: inspect, embed, similarity, rank, evaluate, demo."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import kinatlas as ka
+from kinatlas.cli.embed import embed
 from kinatlas.cli.options import (
     AsCsv,
     AsJson,
@@ -37,6 +38,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(embed)
 
 
 def _version(asked: bool) -> None:

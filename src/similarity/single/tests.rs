@@ -94,7 +94,8 @@ fn tasks() -> impl Strategy<Value = Tasks> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    // Three kernels in three directions on three paths make one case long.
+    #![proptest_config(ProptestConfig::with_cases(8))]
 
     #[test]
     fn every_score_is_within_the_bound_of_the_double_one((sources, targets, dim) in tasks()) {
@@ -159,13 +160,13 @@ fn noise(seed: u64, count: usize) -> Vec<f32> {
 #[test]
 fn long_prompts_cross_blocks_chunks_and_groups_without_a_trace() {
     let dim = 3;
-    let sources = [noise(1, 5000 * dim), noise(2, 7 * dim)];
-    let targets = [noise(3, 9000 * dim), noise(4, dim), noise(5, 4000 * dim)];
+    let sources = [noise(1, 600 * dim), noise(2, 7 * dim)];
+    let targets = [noise(3, 4000 * dim), noise(4, dim), noise(5, 900 * dim)];
     let (sources, targets) = (Side::new(&sources, dim), Side::new(&targets, dim));
-    for path in Path::all() {
-        for direction in DIRECTIONS {
-            let settings = settings(Kernel::MaxPairwise, direction);
-            let exact = in_double(&sources, &targets, &settings, Normalize::Tokens);
+    for direction in DIRECTIONS {
+        let settings = settings(Kernel::MaxPairwise, direction);
+        let exact = in_double(&sources, &targets, &settings, Normalize::Tokens);
+        for path in Path::all() {
             let (found, bound) = scored(path, &sources, &targets, &settings, Normalize::Tokens);
             for (found, exact) in found.iter().zip(&exact) {
                 assert!(
@@ -178,7 +179,7 @@ fn long_prompts_cross_blocks_chunks_and_groups_without_a_trace() {
 }
 
 #[test]
-fn one_numbers_of_any_size_keep_their_direction() {
+fn tokens_of_any_size_keep_their_direction() {
     let huge = Side::new(&[vec![1e30, 1e30], vec![1e-42, 0.0], vec![0.0, 0.0]], 2);
     for path in Path::all() {
         let settings = settings(Kernel::MaxPairwise, Direction::SourceToTarget);
