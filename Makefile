@@ -61,6 +61,7 @@ notebooks: dev ## execute every notebook from top to bottom
 bench: dev ## measure our kernels beside their peers, in one run
 	$(BIN)/maturin develop --release --quiet --extras $(EXTRAS),torch
 	cargo bench --no-default-features --bench product
+	$(BIN)/python benches/similarity.py
 	$(BIN)/python benches/icl.py
 	$(BIN)/python benches/embeddings.py
 	$(BIN)/python benches/consistency.py

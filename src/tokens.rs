@@ -79,6 +79,11 @@ impl<'a, E: Element> Ragged<'a, E> {
         Some((task, row - self.offsets[task], column))
     }
 
+    fn widen_rows(&self, rows: std::ops::Range<usize>) -> Vec<f64> {
+        let values = &self.buffer[rows.start * self.dim..rows.end * self.dim];
+        values.iter().map(|value| value.widen()).collect()
+    }
+
     /// The same tokens as `f64`, exactly.
     pub fn widen(&self) -> Tokens {
         Tokens {
@@ -102,16 +107,25 @@ pub enum Stored<'a> {
     F64(Ragged<'a, f64>),
 }
 
-impl Stored<'_> {
+impl<'a> Stored<'a> {
+    /// Number of tasks.
+    pub fn n_tasks(&self) -> usize {
+        self.offsets().len() - 1
+    }
+
     /// Number of rows of all tasks together.
     pub fn n_rows(&self) -> usize {
-        let offsets = match self {
+        self.offsets().last().copied().unwrap_or(0)
+    }
+
+    /// Row bounds of every task.
+    pub fn offsets(&self) -> &'a [usize] {
+        match self {
             Stored::F16(ragged) => ragged.offsets(),
             Stored::Bf16(ragged) => ragged.offsets(),
             Stored::F32(ragged) => ragged.offsets(),
             Stored::F64(ragged) => ragged.offsets(),
-        };
-        offsets.last().copied().unwrap_or(0)
+        }
     }
 
     /// Width of every token.
@@ -121,6 +135,16 @@ impl Stored<'_> {
             Stored::Bf16(ragged) => ragged.dim(),
             Stored::F32(ragged) => ragged.dim(),
             Stored::F64(ragged) => ragged.dim(),
+        }
+    }
+
+    /// Rows `rows` as `f64`, exactly.
+    pub fn widen_rows(&self, rows: std::ops::Range<usize>) -> Vec<f64> {
+        match self {
+            Stored::F16(ragged) => ragged.widen_rows(rows),
+            Stored::Bf16(ragged) => ragged.widen_rows(rows),
+            Stored::F32(ragged) => ragged.widen_rows(rows),
+            Stored::F64(ragged) => ragged.widen_rows(rows),
         }
     }
 

@@ -43,6 +43,7 @@ def test_the_result_records_what_was_asked():
         "center": None,
         "k": 2,
         "dtype": "float64",
+        "precision": "float64",
     }
     assert pickle.loads(pickle.dumps(matrix)) == matrix
 

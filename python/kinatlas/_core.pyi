@@ -156,14 +156,15 @@ def low_rank_modules(
 ) -> npt.NDArray[np.float64]: ...
 
 # kernel, direction, normalize, k, temperature.
-_KernelOptions: TypeAlias = tuple[str, str, str | None, int, float]
+_KernelOptions: TypeAlias = tuple[str, str, str | None, int, float, str]
 # mean and median diagonal fraction, position share, number of pairs looked at.
 _Alignment: TypeAlias = tuple[float | None, float | None, float | None, int]
 
 # returns float64 [n_total_tokens * dim]
 def centred_tokens(tokens: _PackedTokens, center: str | _Floats) -> _Floats: ...
 
-# returns scores [n_targets * n_sources], (centred, reason, alignment) of center="auto", alignment.
+# returns scores [n_targets * n_sources], (centred, reason, alignment) of center="auto", alignment,
+# (bound on the error of every score, instructions used) where products were float32.
 def compare_tokens(
     sources: _PackedTokens,
     targets: _PackedTokens | None,
@@ -171,7 +172,19 @@ def compare_tokens(
     center: str | _Floats | None = None,
     n_threads: int | None = None,
     progress: _Progress | None = None,
-) -> tuple[_Floats, tuple[bool, str, _Alignment] | None, _Alignment | None]: ...
+    inspects: bool = True,
+) -> tuple[
+    _Floats,
+    tuple[bool, str, _Alignment] | None,
+    _Alignment | None,
+    tuple[float, str] | None,
+]: ...
+
+# returns GFLOP/s of fused multiply-adds by all threads together, None for the portable path.
+def _fma_peak(rounds: int, n_threads: int | None = None) -> float | None: ...
+
+# returns the instructions in use and all that this processor has, the fastest first.
+def _simd_paths() -> tuple[str, list[str]]: ...
 
 # returns the saturation and the numbers of constant rows.
 def score_saturation(

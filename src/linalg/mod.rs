@@ -11,14 +11,19 @@
 //! multiplications and additions. Neither tile sizes, nor threads, nor the processor can change a
 //! bit of it.
 
+mod aligned;
 mod panels;
 mod product;
 mod registers;
+pub mod simd;
+mod squares;
 mod vector;
 
+pub use aligned::Aligned;
 pub use panels::Panels;
 pub use product::{
     Inner, PANEL, SquaredDifference, Term, Tile, TokenPanels, for_each_row, for_each_tile,
 };
 pub use registers::clear_registers;
+pub use squares::row_squares;
 pub use vector::{Ray, dot, mean_row, unit};

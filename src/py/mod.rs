@@ -12,6 +12,7 @@ mod files;
 mod fisher;
 mod icl;
 mod icl_arrays;
+mod linalg;
 mod low_rank;
 mod resampling;
 mod selection;
@@ -35,6 +36,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     consistency::register(module)?;
     embeddings::register(module)?;
     files::register(module)?;
+    linalg::register(module)?;
     fisher::register(module)?;
     task2vec::register(module)?;
     task_vectors::register(module)?;

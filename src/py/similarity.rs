@@ -8,15 +8,16 @@ use super::convert::PackedTokens;
 use super::detach::detached;
 use crate::error::{Error, Result};
 use crate::similarity::{
-    self, About, Alignment, Centre, Decision, Direction, Kernel, Normalize, Origin, Settings,
+    self, About, Alignment, Centre, Decision, Direction, Kernel, Normalize, Origin, Precision,
+    Question, Settings,
 };
 
-/// kernel, direction, normalize or None, k, temperature
+/// kernel, direction, normalize or None, k, temperature, precision
 #[derive(FromPyObject)]
-struct Options(String, String, Option<String>, usize, f64);
+struct Options(String, String, Option<String>, usize, f64, String);
 
 impl Options {
-    fn parsed(self) -> Result<(Settings, Normalize)> {
+    fn asking(self, center: Option<Center<'_>>, inspects: bool) -> Result<Question> {
         let settings = Settings {
             kernel: Kernel::named(&self.0)?,
             direction: Direction::named(&self.1)?,
@@ -28,7 +29,13 @@ impl Options {
             Some("tokens") => Normalize::Tokens,
             Some(name) => return Err(Error::UnknownName(format!("normalize '{name}' is unknown"))),
         };
-        Ok((settings, normalize))
+        Ok(Question {
+            settings,
+            normalize,
+            origin: origin(center)?,
+            precision: Precision::named(&self.5)?,
+            inspects,
+        })
     }
 }
 
@@ -66,14 +73,16 @@ fn decided(decision: Decision) -> (bool, String, Numbers) {
     (centred, decision.reason, numbers(&decision.alignment))
 }
 
+/// Scores; why "auto" centred or not; what the prompts look like; error bound and path of `f32`.
 type Compared<'py> = (
     Bound<'py, PyArray1<f64>>,
     Option<(bool, String, Numbers)>,
     Option<Numbers>,
+    Option<(f64, &'static str)>,
 );
 
 #[pyfunction]
-#[pyo3(signature = (sources, targets, options, center=None, n_threads=None, progress=None))]
+#[pyo3(signature = (sources, targets, options, center=None, n_threads=None, progress=None, inspects=true))]
 fn compare_tokens<'py>(
     py: Python<'py>,
     sources: PackedTokens<'py>,
@@ -82,20 +91,20 @@ fn compare_tokens<'py>(
     center: Option<Center<'py>>,
     n_threads: Option<usize>,
     progress: Option<Bound<'py, PyAny>>,
+    inspects: bool,
 ) -> PyResult<Compared<'py>> {
-    let ((settings, normalize), origin) = (options.parsed()?, origin(center)?);
+    let question = options.asking(center, inspects)?;
     let sources = sources.view()?;
     let targets = targets.as_ref().map(PackedTokens::view).transpose()?;
     let found = detached(py, n_threads, progress.as_ref(), |monitor| {
-        let targets = targets.map(|targets| targets.widen());
-        let (sources, targets) = (sources.widen(), targets.as_ref());
-        similarity::compare(&sources, targets, &settings, normalize, &origin, monitor)
+        similarity::compare(sources, targets, &question, monitor)
     })?;
     let seen = found.alignment.as_ref().map(numbers);
     Ok((
         found.scores.to_pyarray(py),
         found.decision.map(decided),
         seen,
+        found.single,
     ))
 }
 

@@ -54,12 +54,17 @@ pub struct Decision {
 
 /// Decides by the sources; targets may only forbid positions that no source has. Reordering tasks
 /// changes nothing.
-pub fn decide(sources: &Tokens, targets: Option<&Tokens>, monitor: &Monitor) -> Result<Decision> {
+pub fn decide(
+    sources: &Tokens,
+    longest_target: Option<usize>,
+    monitor: &Monitor,
+) -> Result<Decision> {
     let alignment = alignment(sources, &Frame::default(), monitor)?;
-    let judged = match targets.map(longest) {
-        Some(longest_target) if longest_target > longest(sources) => Err(format!(
-            "not centred: a target has {longest_target} tokens, but no source has more than {}",
-            longest(sources)
+    let longest_source = longest(&sources.offsets);
+    let judged = match longest_target {
+        Some(longest_target) if longest_target > longest_source => Err(format!(
+            "not centred: a target has {longest_target} tokens, but no source has more than \
+             {longest_source}"
         )),
         _ => judge(sources, &alignment, monitor)?,
     };
@@ -74,12 +79,10 @@ pub fn decide(sources: &Tokens, targets: Option<&Tokens>, monitor: &Monitor) -> 
     })
 }
 
-fn longest(tokens: &Tokens) -> usize {
-    let tasks = 0..tokens.n_tasks();
-    tasks
-        .map(|task| tokens.task(task).n_tokens())
-        .max()
-        .unwrap_or(0)
+/// Tokens of the longest task.
+pub fn longest(offsets: &[usize]) -> usize {
+    let lengths = offsets.windows(2).map(|bounds| bounds[1] - bounds[0]);
+    lengths.max().unwrap_or(0)
 }
 
 /// The reason to centre, or the reason to leave the tokens alone.

@@ -42,16 +42,23 @@ impl Frame {
                 counts: vec![sources.buffer.len() / dim],
             }),
             Centre::Positions => Ok(Self::by_position(sources)),
-            Centre::Given(rows) if !rows.is_empty() && rows.len().is_multiple_of(dim) => Ok(Self {
-                rows: rows.clone(),
-                dim,
-                counts: Vec::new(),
-            }),
-            Centre::Given(rows) => Err(Error::Shape(format!(
+            Centre::Given(rows) => Self::given(rows, dim),
+        }
+    }
+
+    /// The origin `rows`: one row for all positions, or one each.
+    pub fn given(rows: &[f64], dim: usize) -> Result<Self> {
+        if rows.is_empty() || !rows.len().is_multiple_of(dim) {
+            return Err(Error::Shape(format!(
                 "center holds {} numbers, expected rows of width {dim}",
                 rows.len()
-            ))),
+            )));
         }
+        Ok(Self {
+            rows: rows.to_vec(),
+            dim,
+            counts: Vec::new(),
+        })
     }
 
     fn by_position(sources: &Tokens) -> Self {
@@ -80,10 +87,10 @@ impl Frame {
     }
 
     /// Refuses tasks whose positions the frame does not know.
-    pub fn check(&self, tokens: &Tokens) -> Result<()> {
+    pub fn check(&self, offsets: &[usize]) -> Result<()> {
         let n_rows = self.rows.len().checked_div(self.dim).unwrap_or(0);
-        for task in 0..tokens.n_tasks() {
-            let n_tokens = tokens.task(task).n_tokens();
+        for (task, bounds) in offsets.windows(2).enumerate() {
+            let n_tokens = bounds[1] - bounds[0];
             let fits = match (n_rows, self.counts.is_empty()) {
                 (0 | 1, _) => true,
                 (_, true) => n_tokens == n_rows,
@@ -97,6 +104,11 @@ impl Frame {
             }
         }
         Ok(())
+    }
+
+    /// Whether every token stays where it is.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     /// Moves the token at `position` into the frame.
@@ -118,7 +130,7 @@ impl Frame {
 /// All tokens moved into the frame that `centre` asks for, row after row.
 pub fn centred(tokens: &Tokens, centre: &Centre) -> Result<Vec<f64>> {
     let frame = Frame::fit(centre, tokens)?;
-    frame.check(tokens)?;
+    frame.check(&tokens.offsets)?;
     let mut moved = tokens.buffer.clone();
     for bounds in tokens.offsets.windows(2) {
         let task = &mut moved[bounds[0] * tokens.dim..bounds[1] * tokens.dim];
@@ -208,9 +220,9 @@ mod tests {
         let mut long = ragged();
         long.offsets = vec![0, 3];
         let frame = Frame::fit(&Centre::Positions, &ragged()).unwrap();
-        assert!(frame.check(&ragged()).is_ok());
-        assert!(frame.check(&long).is_err());
+        assert!(frame.check(&ragged().offsets).is_ok());
+        assert!(frame.check(&long.offsets).is_err());
         let frame = Frame::fit(&Centre::Given(vec![0.0; 4]), &ragged()).unwrap();
-        assert!(frame.check(&ragged()).is_err());
+        assert!(frame.check(&ragged().offsets).is_err());
     }
 }

@@ -1,14 +1,16 @@
 //! One comparison from start to end: decide the frame, score every pair, look at the prompts.
 
-use super::auto::{Decision, decide};
+use super::auto::{Decision, decide, longest};
 use super::centre::{Centre, Frame};
 use super::diagonal::{Alignment, alignment};
 use super::grid::Sides;
 use super::prepare::Normalize;
-use super::{Settings, similarity};
-use crate::error::Result;
+use super::single::{self, Reduction, StoredSides};
+use super::{Settings, check_finite, similarity};
+use crate::error::{Error, Result};
+use crate::linalg::simd::Path;
 use crate::threads::Monitor;
-use crate::tokens::Tokens;
+use crate::tokens::Stored;
 
 /// Where the origin comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +19,44 @@ pub enum Origin {
     Fixed(Centre),
     /// Decided by the prompts.
     Auto,
+}
+
+/// In which numbers tokens are multiplied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// `f32` where all tokens are stored in no more and the kernel has that form, else `f64`.
+    Auto,
+    /// `f32` products, `f64` means.
+    Single,
+    /// `f64` throughout.
+    Double,
+}
+
+impl Precision {
+    /// The precision called `name`.
+    pub fn named(name: &str) -> Result<Self> {
+        match name {
+            "auto" => Ok(Self::Auto),
+            "float32" => Ok(Self::Single),
+            "float64" => Ok(Self::Double),
+            _ => Err(Error::UnknownName(format!("precision '{name}' is unknown"))),
+        }
+    }
+}
+
+/// What is asked about two sides.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    /// Which score.
+    pub settings: Settings,
+    /// What is done to the length of tokens.
+    pub normalize: Normalize,
+    /// Where the coordinates start.
+    pub origin: Origin,
+    /// In which numbers.
+    pub precision: Precision,
+    /// Whether to look at the prompts as well as to score them.
+    pub inspects: bool,
 }
 
 /// Scores with what they stand on.
@@ -28,40 +68,93 @@ pub struct Comparison {
     pub decision: Option<Decision>,
     /// The sources as they were compared, for kernels that positions can capture.
     pub alignment: Option<Alignment>,
+    /// Bound on the error of every score and the instructions used, where products were `f32`.
+    pub single: Option<(f64, &'static str)>,
 }
 
 /// Scores all sources for all targets (None: for the sources themselves).
 pub fn compare(
-    sources: &Tokens,
-    targets: Option<&Tokens>,
-    settings: &Settings,
-    normalize: Normalize,
-    origin: &Origin,
+    sources: Stored<'_>,
+    targets: Option<Stored<'_>>,
+    question: &Question,
     monitor: &Monitor,
 ) -> Result<Comparison> {
-    let (decision, frame) = match origin {
-        Origin::Fixed(centre) => (None, Frame::fit(centre, sources)?),
-        Origin::Auto => {
-            let decision = decide(sources, targets, monitor)?;
-            let frame = Frame::fit(&decision.centre, sources)?;
+    let settings = &question.settings;
+    let about = settings.kernel.about();
+    let reduction = in_single(question, sources, targets)?;
+    let inspects = question.inspects && (about.seeks_partners || about.needs_equal_length);
+    let fits = matches!(
+        question.origin,
+        Origin::Auto | Origin::Fixed(Centre::Features | Centre::Positions)
+    );
+    // The fast path reads tokens where they lie; only what looks at them in `f64` widens them.
+    let wide = (reduction.is_none() || inspects || fits).then(|| sources.widen());
+    let (decision, frame) = match (&question.origin, &wide) {
+        (Origin::Fixed(centre), Some(wide)) => (None, Frame::fit(centre, wide)?),
+        (Origin::Fixed(Centre::Given(rows)), None) => (None, Frame::given(rows, sources.dim())?),
+        (_, None) => (None, Frame::default()),
+        (Origin::Auto, Some(wide)) => {
+            let longest = targets.map(|targets| longest(targets.offsets()));
+            let decision = decide(wide, longest, monitor)?;
+            let frame = Frame::fit(&decision.centre, wide)?;
             (Some(decision), frame)
         }
     };
-    let sides = Sides {
-        sources,
-        targets,
-        frame: &frame,
-        normalize,
+    let normalize = question.normalize;
+    let (scores, single) = match (reduction, &wide) {
+        (Some(reduction), _) => {
+            let path = Path::chosen()?;
+            let sides = StoredSides {
+                sources,
+                targets,
+                frame: &frame,
+                normalize,
+            };
+            let (scores, bound) = single::scores(path, &sides, settings, reduction, monitor)?;
+            check_finite(&scores, sources.n_tasks())?;
+            (scores, Some((bound, path.name())))
+        }
+        (None, Some(wide)) => {
+            let targets = targets.map(|targets| targets.widen());
+            let sides = Sides {
+                sources: wide,
+                targets: targets.as_ref(),
+                frame: &frame,
+                normalize,
+            };
+            (similarity(&sides, settings, monitor)?, None)
+        }
+        (None, None) => (Vec::new(), None),
     };
-    let scores = similarity(&sides, settings, monitor)?;
-    let about = settings.kernel.about();
-    let inspected = about.seeks_partners || about.needs_equal_length;
-    let alignment = inspected
-        .then(|| alignment(sources, &frame, monitor))
+    let seen = wide.filter(|_| inspects);
+    let alignment = seen
+        .map(|wide| alignment(&wide, &frame, monitor))
         .transpose()?;
     Ok(Comparison {
         scores,
         decision,
         alignment,
+        single,
     })
+}
+
+// How single precision reduces, if it is asked for or costs nothing that the tokens have.
+fn in_single(
+    question: &Question,
+    sources: Stored<'_>,
+    targets: Option<Stored<'_>>,
+) -> Result<Option<Reduction>> {
+    let reduction = Reduction::of(&question.settings);
+    let is_double = |stored: Stored<'_>| matches!(stored, Stored::F64(_));
+    match question.precision {
+        Precision::Double => Ok(None),
+        Precision::Auto if is_double(sources) || targets.is_some_and(is_double) => Ok(None),
+        Precision::Auto => Ok(reduction),
+        Precision::Single if reduction.is_none() => Err(Error::Value(format!(
+            "precision='float32': {} has no single-precision form; max_pairwise, topk_mean and \
+             soft_max have; use precision='auto'",
+            question.settings.kernel.about().name
+        ))),
+        Precision::Single => Ok(reduction),
+    }
 }

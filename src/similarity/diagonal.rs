@@ -35,7 +35,7 @@ pub struct Alignment {
 
 /// Looks at the tasks of one atlas, in the frame `frame`. Reordering them changes no bit.
 pub fn alignment(tokens: &Tokens, frame: &Frame, monitor: &Monitor) -> Result<Alignment> {
-    frame.check(tokens)?;
+    frame.check(&tokens.offsets)?;
     let pairs = pairs(tokens);
     let mut tasks: Vec<usize> = pairs.iter().flat_map(|&(a, b)| [a, b]).collect();
     tasks.sort_unstable();

@@ -121,7 +121,7 @@ impl Grid<'_> {
     }
 
     fn forms<R: Rule>(&self, rule: &R, tokens: &Tokens) -> Result<Vec<Option<R::Form>>> {
-        self.sides.frame.check(tokens)?;
+        self.sides.frame.check(&tokens.offsets)?;
         (0..tokens.n_tasks())
             .into_par_iter()
             .map(|task| {

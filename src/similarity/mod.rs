@@ -21,6 +21,7 @@ mod prepare;
 mod reduce;
 mod rule;
 mod saturation;
+mod single;
 mod soft_max;
 pub mod task2vec;
 mod topk_mean;
@@ -31,7 +32,7 @@ use crate::threads::Monitor;
 
 pub use auto::{Decision, decide};
 pub use centre::{Centre, Frame, centred};
-pub use compare::{Comparison, Origin, compare};
+pub use compare::{Comparison, Origin, Precision, Question, compare};
 pub use diagonal::{Alignment, alignment};
 pub use grid::{Direction, Sides};
 pub use prepare::Normalize;

@@ -33,6 +33,7 @@ def token_similarity(
     temperature: float | None = None,
     trivial: Any = None,
     alpha: float | None = None,
+    precision: str = "auto",
 ) -> float:
     """Return how close two tasks are, by one kernel; higher is closer.
 
@@ -58,13 +59,17 @@ def token_similarity(
     trivial, alpha
         Parameters of ``task2vec_asymmetric``: the Fisher diagonal of a trivial task, and what its
         distance counts (default 0.15). The Task2Vec kernels want ``normalize=None``.
+    precision
+        ``"float64"``; ``"float32"`` for ``max_pairwise``, ``topk_mean`` and ``soft_max``, which
+        multiplies tokens in float32 and averages in float64, at a known error; or ``"auto"``,
+        float32 for these kernels where no token is stored as float64.
 
     Raises
     ------
     SpaceError, ShapeError, DTypeError, NonFiniteError
         If the two sides do not fit together or hold what cannot be compared.
     UnknownNameError
-        For an unknown kernel, direction, normalize or center.
+        For an unknown kernel, direction, normalize, center or precision.
     ValueError
         For a parameter out of range, one the kernel does not have, or a centre that needs an
         atlas.
@@ -101,10 +106,10 @@ def token_similarity(
             f"center={center!r} needs an atlas to take a mean of; give the initial prompt itself, "
             "or compare a whole atlas with similarity_matrix"
         )
-    options = Options.checked(kernel, direction, normalize, center, k, temperature)
+    options = Options.checked(kernel, direction, normalize, center, k, temperature, precision)
     check_fit(left, right, options)
-    scores, _, _ = _core.compare_tokens(
-        left._packed, right._packed, options.core(), options.center, 1
+    scores, _, _, _ = _core.compare_tokens(
+        left._packed, right._packed, options.core(), options.center, 1, None, False
     )
     return float(scores[0])
 
@@ -121,6 +126,8 @@ def similarity_matrix(
     temperature: float | None = None,
     trivial: Any = None,
     alpha: float | None = None,
+    precision: str = "auto",
+    diagnostics: bool = True,
     n_threads: int | None = None,
     progress: bool | None = None,
 ) -> SimilarityMatrix:
@@ -131,8 +138,8 @@ def similarity_matrix(
     sources, targets
         Atlases of one space; without targets the sources are compared among themselves. Low-rank
         atlases take the kernels ``low_rank_cosine`` and ``low_rank_inner``, over all modules.
-    kernel, direction, normalize, k, temperature, trivial, alpha
-        As in `token_similarity`.
+    kernel, direction, normalize, k, temperature, trivial, alpha, precision
+        As in `token_similarity`; the precision used is recorded.
     center
         What is subtracted from both sides before tokens are normalised: None; ``"features"``, the
         mean token of the sources; ``"positions"``, the sources' mean at each token position, a
@@ -140,6 +147,8 @@ def similarity_matrix(
         [dim]; or ``"auto"``, which chooses between None and ``"positions"`` by looking at the
         sources alone and explains itself under ``options["center_reason"]``. The origin never
         depends on the targets.
+    diagnostics
+        False skips the look at the prompts, which may take longer than a few scores.
     n_threads
         Threads for this call; None takes `num_threads`. Any number gives the same bits.
     progress
@@ -148,7 +157,8 @@ def similarity_matrix(
     Returns
     -------
     SimilarityMatrix
-        With the options used and diagnostics: ``saturation``, ``diagonal_fraction`` and others.
+        With the options used and diagnostics: ``saturation``, ``diagonal_fraction`` and others;
+        ``error_bound`` of every score and the instructions used, ``simd``, for float32.
 
     Raises
     ------
@@ -182,7 +192,7 @@ def similarity_matrix(
         atlases = sources, None if targets is None else _tokens(targets, "targets")
         return compare_diagonals(*atlases, kernel, asked, n_threads, progress)
     _refuse_task2vec_options(kernel, trivial, alpha)
-    options = Options.checked(kernel, direction, normalize, center, k, temperature)
+    options = Options.checked(kernel, direction, normalize, center, k, temperature, precision)
     sources = _tokens(sources, "sources")
     targets = None if targets is None else _tokens(targets, "targets")
     rows = sources if targets is None else targets
@@ -190,24 +200,28 @@ def similarity_matrix(
         check_same_space(sources.space, targets.space, "sources", "targets")
     check_fit(sources, rows, options)
     with bar(progress, len(rows) * len(sources)) as report:
-        scores, decision, alignment = _core.compare_tokens(
+        scores, decision, alignment, single = _core.compare_tokens(
             sources._packed,
             None if targets is None else targets._packed,
             options.core(),
             options.center,
             n_threads,
             report,
+            diagnostics,
         )
     values = scores.reshape(len(rows), len(sources))
-    diagnostics = described(values, rows.names, sources.names, options, alignment)
-    warn_if_degenerate(diagnostics, options, min(sources.n_tokens), stacklevel=2)
+    found = described(values, rows.names, sources.names, options, alignment)
+    warn_if_degenerate(found, options, min(sources.n_tokens), stacklevel=2)
+    used = {"precision": "float64"} if single is None else {"precision": "float32"}
+    if single is not None:
+        found["error_bound"], found["simd"] = single
     return SimilarityMatrix(
         values,
         rows.names,
         sources.names,
         kernel,
-        options.recorded() | _explained(decision) | {"dtype": sources.dtype},
-        diagnostics,
+        options.recorded() | _explained(decision) | {"dtype": sources.dtype} | used,
+        found,
     )
 
 

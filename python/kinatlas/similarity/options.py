@@ -21,6 +21,7 @@ Direction = Literal["source_to_target", "target_to_source", "symmetric"]
 
 DIRECTIONS = ("source_to_target", "target_to_source", "symmetric")
 CENTERS = ("features", "positions", "auto")
+PRECISIONS = ("auto", "float32", "float64")
 
 _DEFAULT_K = 5
 _MOST_K = 2**31 - 1
@@ -44,6 +45,7 @@ class Options:
     center: str | npt.NDArray[np.float64] | None
     k: int
     temperature: float
+    precision: str
 
     @classmethod
     def checked(
@@ -54,13 +56,14 @@ class Options:
         center: Any,
         k: int | None = None,
         temperature: float | None = None,
+        precision: str = "auto",
     ) -> Options:
         """Return the options, or raise what is wrong with them.
 
         Raises
         ------
         UnknownNameError
-            For an unknown kernel, direction, normalize or center.
+            For an unknown kernel, direction, normalize, center or precision.
         ValueError
             For a parameter out of range, or one that the kernel does not have.
 
@@ -74,6 +77,7 @@ class Options:
         check_choice(direction, DIRECTIONS, "direction")
         if normalize is not None:
             check_choice(normalize, ("tokens",), "normalize")
+        check_choice(precision, PRECISIONS, "precision")
         _refuse_foreign(info, {"k": k, "temperature": temperature})
         return cls(
             info,
@@ -82,11 +86,13 @@ class Options:
             _checked_center(center),
             _DEFAULT_K if k is None else _checked_k(k),
             _DEFAULT_TEMPERATURE if temperature is None else _checked_temperature(temperature),
+            precision,
         )
 
-    def core(self) -> tuple[str, str, str | None, int, float]:
+    def core(self) -> tuple[str, str, str | None, int, float, str]:
         """Return the options as the Rust side takes them."""
-        return (self.info.name, self.direction, self.normalize, self.k, self.temperature)
+        name, numbers = self.info.name, (self.k, self.temperature)
+        return (name, self.direction, self.normalize, *numbers, self.precision)
 
     def recorded(self) -> dict[str, Any]:
         """Return what the result keeps: names, parameters of the kernel, the centre asked for."""

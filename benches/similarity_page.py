@@ -1,0 +1,63 @@
+"""What was measured as JSON, as Markdown and as a roofline."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def markdown(found: dict[str, Any]) -> str:
+    """One table per number of threads, slowest last."""
+    lines = [f"# Token similarity on {found['machine']}", "", found["method"], ""]
+    for run in found["runs"]:
+        peak = run["peak"]
+        ceiling = f"{peak:.0f} GFLOP/s" if peak else "unknown"
+        lines += [
+            f"## {run['threads']} thread(s), {run['simd']}, measured FMA peak {ceiling}",
+            "",
+            "| workload | contender | best ms | GFLOP/s | share of peak | times ours | error |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        for row in run["rows"]:
+            share = f"{100 * row['gflops'] / peak:.0f} %" if peak else ""
+            lines.append(
+                f"| {row['workload']} | {row['name']} | {1e3 * row['best']:.1f} | "
+                f"{row['gflops']:.0f} | {share} | {row['ratio']:.2f} | {row['error']:.0e} |"
+            )
+        lines.append("")
+    return "\n".join(lines)
+
+
+def write(found: dict[str, Any], folder: Path) -> None:
+    """Write ``similarity.json``, ``.md`` and, with matplotlib, ``.png``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "similarity.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+    (folder / "similarity.md").write_text(markdown(found), encoding="utf-8")
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from matplotlib import pyplot
+    except ImportError:
+        return
+    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    colors = {"kinatlas": "tab:red", "best BLAS (torch, oneDNN)": "tab:blue"}
+    for run in found["runs"]:
+        marker = "o" if run["threads"] == 1 else "s"
+        if run["peak"]:
+            intensity = [0.5, run["peak"] / run["bandwidth"], 1e4]
+            roof = [min(x * run["bandwidth"], run["peak"]) for x in intensity]
+            axes.plot(intensity, roof, color="0.5", lw=1)
+            axes.annotate(f"{run['threads']} thread(s)", (1e4, roof[-1]), ha="right", va="bottom")
+        for row in run["rows"]:
+            color = colors.get(row["name"], "0.75")
+            axes.plot(row["intensity"], row["gflops"], marker, color=color, ms=5)
+            if row["name"] == "kinatlas":
+                axes.annotate(row["workload"], (row["intensity"], row["gflops"]), fontsize=7)
+    axes.set(
+        xscale="log", yscale="log",
+        xlabel="FLOP per byte of tokens read once", ylabel="GFLOP/s",
+        title="Token similarity: red ours, blue tuned BLAS, grey others",
+    )  # fmt: skip
+    figure.savefig(folder / "similarity.png", dpi=150)

@@ -1,0 +1,98 @@
+//! One instruction set's register tile, and the checks that make it safe to call.
+
+/// Everything one tile reads and writes. `rows` is `[rows][dim]` in place or `[dim][rows]` packed.
+pub struct Operands<'a> {
+    pub panel: &'a [f32],
+    pub rows: &'a [f32],
+    pub dim: usize,
+    pub scales: &'a [f32],
+    pub out: &'a mut [f32],
+}
+
+/// A tile function; callers promise that the processor has the instructions it was built of, and
+/// the lengths that `Kernel` checks.
+type TileFn = unsafe fn(Operands<'_>);
+
+/// Rows `[n][dim]` to columns `[dim][width]`; as above.
+type TransposeFn = unsafe fn(&[f32], usize, usize, &mut [f32]);
+
+/// `lanes` tokens of one side against `rows` tokens of the other, every sum in a register.
+pub struct Kernel {
+    pub name: &'static str,
+    pub lanes: usize,
+    pub rows: usize,
+    pub best_lying: TileFn,
+    pub best_packed: TileFn,
+    pub scores_lying: TileFn,
+    pub scores_packed: TileFn,
+    pub transpose: TransposeFn,
+}
+
+/// Tokens that are broadcast, as many as a tile has rows.
+#[derive(Debug, Clone, Copy)]
+pub enum Tile<'a> {
+    /// Row after row, where they lie: `[rows][dim]`.
+    Lying(&'a [f32]),
+    /// Column after column: `[dim][rows]`.
+    Packed(&'a [f32]),
+}
+
+impl<'a> Tile<'a> {
+    fn values(self) -> &'a [f32] {
+        match self {
+            Tile::Lying(values) | Tile::Packed(values) => values,
+        }
+    }
+}
+
+impl Kernel {
+    /// `best[lane] = max(best[lane], scale_row * product(lane, row))` over all rows.
+    pub fn best(&self, panel: &[f32], tile: Tile<'_>, scales: &[f32], best: &mut [f32]) {
+        let run = match tile {
+            Tile::Lying(_) => self.best_lying,
+            Tile::Packed(_) => self.best_packed,
+        };
+        self.run(run, panel, tile, scales, best, self.lanes);
+    }
+
+    /// `scores[row][lane] = scale_row * product(lane, row)`.
+    pub fn scores(&self, panel: &[f32], tile: Tile<'_>, scales: &[f32], scores: &mut [f32]) {
+        let run = match tile {
+            Tile::Lying(_) => self.scores_lying,
+            Tile::Packed(_) => self.scores_packed,
+        };
+        self.run(run, panel, tile, scales, scores, self.lanes * self.rows);
+    }
+
+    fn run(
+        &self,
+        run: TileFn,
+        panel: &[f32],
+        tile: Tile<'_>,
+        scales: &[f32],
+        out: &mut [f32],
+        expected: usize,
+    ) {
+        let (rows, dim) = (tile.values(), panel.len() / self.lanes);
+        assert!(panel.len() == dim * self.lanes && rows.len() == dim * self.rows);
+        assert!(scales.len() == self.rows && out.len() == expected);
+        let operands = Operands {
+            panel,
+            rows,
+            dim,
+            scales,
+            out,
+        };
+        // SAFETY: the lengths were checked just now; `Path` hands out a kernel only after asking
+        // the processor for its instructions.
+        unsafe { run(operands) }
+    }
+
+    /// `out[k][lane] = rows[lane][k]` for `width` lanes; lanes beyond the last row repeat it.
+    pub fn transpose(&self, rows: &[f32], dim: usize, width: usize, out: &mut [f32]) {
+        assert!(dim > 0 && rows.len() >= dim && rows.len().is_multiple_of(dim));
+        assert!(rows.len() <= width * dim && out.len() == width * dim);
+        // SAFETY: as above.
+        unsafe { (self.transpose)(rows, dim, width, out) }
+    }
+}

@@ -1,0 +1,67 @@
+//! How many multiplications and additions a core can do at all: the ceiling that shares of peak
+//! are measured against.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use super::Path;
+
+const TURNS: usize = 2_000_000;
+
+/// GFLOP/s of one core with nothing but independent fused multiply-adds in registers, the best of
+/// `rounds` short runs. The portable path has no such ceiling of its own and answers None.
+pub fn peak(path: Path, rounds: usize) -> Option<f64> {
+    let (run, lanes): (unsafe fn(usize), usize) = match path.name() {
+        #[cfg(target_arch = "x86_64")]
+        "avx512" => (x86::avx512, 16),
+        #[cfg(target_arch = "x86_64")]
+        "avx2" => (x86::avx2, 8),
+        _ => return None,
+    };
+    let work = (2 * 12 * lanes * TURNS) as f64;
+    let seconds = (0..rounds.max(1)).map(|_| {
+        let start = Instant::now();
+        // SAFETY: a `Path` exists only where the processor has its instructions.
+        unsafe { run(black_box(TURNS)) };
+        start.elapsed().as_secs_f64()
+    });
+    Some(work / seconds.fold(f64::INFINITY, f64::min) / 1e9)
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::asm;
+
+    // Twelve chains: three times what a latency of 4 on two ports needs.
+    macro_rules! chains {
+        ($name:ident, $features:literal, $register:literal) => {
+            #[target_feature(enable = $features)]
+            pub unsafe fn $name(turns: usize) {
+                // SAFETY: registers only.
+                unsafe {
+                    asm!(
+                        ".irp r,0,1,2,3,4,5,6,7,8,9,10,11,12,13",
+                        concat!("vxorps ", $register, "\\r, ", $register, "\\r, ", $register, "\\r"),
+                        ".endr",
+                        "2:",
+                        ".irp r,0,1,2,3,4,5,6,7,8,9,10,11",
+                        concat!("vfmadd231ps ", $register, "\\r, ", $register, "12, ", $register, "13"),
+                        ".endr",
+                        "dec {turns}",
+                        "jnz 2b",
+                        "vzeroupper",
+                        turns = inout(reg) turns.max(1) => _,
+                        out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _,
+                        out("xmm4") _, out("xmm5") _, out("xmm6") _, out("xmm7") _,
+                        out("xmm8") _, out("xmm9") _, out("xmm10") _, out("xmm11") _,
+                        out("xmm12") _, out("xmm13") _,
+                        options(nostack, nomem),
+                    );
+                }
+            }
+        };
+    }
+
+    chains!(avx512, "avx512f,avx512dq", "zmm");
+    chains!(avx2, "avx2,fma", "ymm");
+}

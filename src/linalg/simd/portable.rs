@@ -1,0 +1,115 @@
+//! Any processor: 8 lanes x 6 rows in plain arrays, which the compiler turns into whatever vector
+//! instructions the target has for certain (SSE2, NEON). The twin of the paths written out by
+//! hand, and the one that serves arm64.
+
+use super::kernel::{Kernel, Operands};
+
+const LANES: usize = 8;
+const ROWS: usize = 6;
+
+pub const KERNEL: Kernel = Kernel {
+    name: "portable",
+    lanes: LANES,
+    rows: ROWS,
+    best_lying,
+    best_packed,
+    scores_lying,
+    scores_packed,
+    transpose,
+};
+
+// Fused where the target fuses in hardware; the library's software version would be far slower.
+#[inline(always)]
+fn multiply_add(sum: f32, left: f32, right: f32) -> f32 {
+    if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
+        left.mul_add(right, sum)
+    } else {
+        sum + left * right
+    }
+}
+
+type Sums = [[f32; LANES]; ROWS];
+
+#[inline(always)]
+fn add(sums: &mut Sums, lanes: &[f32; LANES], values: [f32; ROWS]) {
+    for (sums, value) in sums.iter_mut().zip(values) {
+        for (sum, &lane) in sums.iter_mut().zip(lanes) {
+            *sum = multiply_add(*sum, lane, value);
+        }
+    }
+}
+
+fn lying(tile: &Operands<'_>) -> Sums {
+    let mut sums = [[0.0; LANES]; ROWS];
+    let row = |number: usize| &tile.rows[number * tile.dim..][..tile.dim];
+    let rows: [&[f32]; ROWS] = std::array::from_fn(row);
+    for (at, lanes) in tile.panel.as_chunks::<LANES>().0[..tile.dim]
+        .iter()
+        .enumerate()
+    {
+        add(&mut sums, lanes, rows.map(|row| row[at]));
+    }
+    sums
+}
+
+fn packed(tile: &Operands<'_>) -> Sums {
+    let mut sums = [[0.0; LANES]; ROWS];
+    let (lanes, rows) = (
+        tile.panel.as_chunks::<LANES>().0,
+        tile.rows.as_chunks::<ROWS>().0,
+    );
+    for (lanes, &values) in lanes.iter().zip(rows) {
+        add(&mut sums, lanes, values);
+    }
+    sums
+}
+
+fn scaled(sums: Sums, scales: &[f32]) -> Sums {
+    let mut sums = sums;
+    for (row, scale) in sums.iter_mut().zip(scales) {
+        for score in row {
+            *score *= scale;
+        }
+    }
+    sums
+}
+
+fn keep_best(sums: Sums, tile: Operands<'_>) {
+    for row in scaled(sums, tile.scales) {
+        for (best, score) in tile.out.iter_mut().zip(row) {
+            *best = if score > *best { score } else { *best };
+        }
+    }
+}
+
+fn keep_scores(sums: Sums, tile: Operands<'_>) {
+    tile.out
+        .copy_from_slice(scaled(sums, tile.scales).as_flattened());
+}
+
+fn best_lying(tile: Operands<'_>) {
+    keep_best(lying(&tile), tile);
+}
+
+fn best_packed(tile: Operands<'_>) {
+    keep_best(packed(&tile), tile);
+}
+
+fn scores_lying(tile: Operands<'_>) {
+    keep_scores(lying(&tile), tile);
+}
+
+fn scores_packed(tile: Operands<'_>) {
+    keep_scores(packed(&tile), tile);
+}
+
+/// `out[k][lane] = rows[lane][k]`; lanes beyond the last row repeat it.
+pub fn transpose(rows: &[f32], dim: usize, width: usize, out: &mut [f32]) {
+    let last = rows.len() / dim - 1;
+    for lane in 0..width {
+        let row = &rows[lane.min(last) * dim..][..dim];
+        for (slot, &value) in out[lane..].iter_mut().step_by(width).zip(row) {
+            *slot = value;
+        }
+    }
+}

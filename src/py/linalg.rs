@@ -1,0 +1,30 @@
+//! Binding of what measurements need to know about `linalg::simd`.
+
+use pyo3::prelude::*;
+
+use super::detach::detached;
+use crate::linalg::simd::{Path, peak};
+
+/// GFLOP/s of all threads together with nothing but fused multiply-adds; None where unknown.
+#[pyfunction]
+#[pyo3(name = "_fma_peak", signature = (rounds, n_threads=None))]
+fn fma_peak(py: Python<'_>, rounds: usize, n_threads: Option<usize>) -> PyResult<Option<f64>> {
+    let path = Path::chosen()?;
+    detached(py, n_threads, None, |_| {
+        let peaks = rayon::broadcast(|_| peak(path, rounds));
+        Ok(peaks.into_iter().sum())
+    })
+}
+
+/// The path in use, and all that this processor has.
+#[pyfunction]
+#[pyo3(name = "_simd_paths")]
+fn simd_paths() -> PyResult<(&'static str, Vec<&'static str>)> {
+    let all = Path::all().into_iter().map(Path::name).collect();
+    Ok((Path::chosen()?.name(), all))
+}
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(fma_peak, module)?)?;
+    module.add_function(wrap_pyfunction!(simd_paths, module)?)
+}

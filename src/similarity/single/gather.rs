@@ -1,0 +1,175 @@
+//! What the items found for one prompt, brought together: maxima over its pieces, then means.
+
+use std::ops::Range;
+
+use super::Reduction;
+use super::block::Block;
+use super::item::Piece;
+use super::lanes::Lanes;
+use super::pairs::AllPairs;
+
+/// Partner prompts at hand, as blocks.
+pub struct Chunk<'a> {
+    pub tasks: Range<usize>,
+    /// Of all seekers.
+    pub scales: &'a [f64],
+    pub blocks: Vec<Block<'a>>,
+    /// Prompts of every block.
+    pub pieces: Vec<Vec<Piece>>,
+}
+
+/// What one item found.
+pub enum Cells {
+    Best(Vec<f32>, Vec<f32>),
+    Reduced(Vec<f64>),
+}
+
+/// Brings together what the items found for one partner prompt.
+pub struct Gather<'a> {
+    pub pairs: &'a AllPairs<'a>,
+    pub lanes: &'a Lanes,
+    pub chunk: &'a Chunk<'a>,
+    pub cells: &'a [Cells],
+    /// Prompts of every group of panels.
+    pub seekers: &'a [Vec<Piece>],
+    /// The partner prompt.
+    pub task: usize,
+}
+
+impl Gather<'_> {
+    /// Scores of every seeker of the batch, and of the partner looking at it where asked for.
+    pub fn row(&self) -> Vec<(f64, f64)> {
+        let first = self.lanes.rows.start;
+        let offsets = self.pairs.seekers.offsets();
+        let bounds = self
+            .lanes
+            .tasks
+            .clone()
+            .map(|task| offsets[task]..offsets[task + 1]);
+        if self.pairs.reduction != Reduction::Best {
+            let found = self.reduced();
+            let mean = |rows: Range<usize>| mean(found[rows].iter().copied());
+            return bounds
+                .map(|rows| (mean(rows.start - first..rows.end - first), 0.0))
+                .collect();
+        }
+        let best = self.best();
+        let scales = self.chunk.scales;
+        bounds
+            .enumerate()
+            .map(|(number, rows)| {
+                let best = &best[rows.start - first..rows.end - first];
+                let forth = self.mean_of_best(best, &scales[rows]);
+                (
+                    forth,
+                    if self.pairs.both {
+                        self.back(self.lanes.tasks.start + number)
+                    } else {
+                        0.0
+                    },
+                )
+            })
+            .collect()
+    }
+
+    fn mean_of_best(&self, best: &[f32], scales: &[f64]) -> f64 {
+        let bound = if self.pairs.is_cosine {
+            1.0
+        } else {
+            f64::INFINITY
+        };
+        let scaled = best.iter().zip(scales);
+        mean(scaled.map(|(&best, scale)| (f64::from(best) * scale).clamp(-bound, bound)))
+    }
+
+    // Cells of this prompt: block, piece, group, first lane of the group in the batch.
+    fn parts(&self) -> impl Iterator<Item = (usize, usize, usize)> {
+        let n_groups = self.seekers.len();
+        let blocks = self.chunk.pieces.iter().enumerate();
+        blocks.flat_map(move |(block, pieces)| {
+            let piece = pieces.partition_point(|piece| piece.task < self.task);
+            let is_here = pieces
+                .get(piece)
+                .is_some_and(|piece| piece.task == self.task);
+            let groups = if is_here { 0..n_groups } else { 0..0 };
+            groups.map(move |group| (block, piece, group))
+        })
+    }
+
+    fn best(&self) -> Vec<f32> {
+        let mut merged = vec![f32::NEG_INFINITY; self.lanes.rows.len()];
+        for (block, piece, group) in self.parts() {
+            if let Cells::Best(best, _) = &self.cells[block * self.seekers.len() + group] {
+                let (into, from) = self.slots(&mut merged, best, block, piece, group);
+                for (slot, &score) in into.iter_mut().zip(from) {
+                    *slot = slot.max(score);
+                }
+            }
+        }
+        merged
+    }
+
+    fn reduced(&self) -> Vec<f64> {
+        let mut merged = vec![0.0; self.lanes.rows.len()];
+        for (block, piece, group) in self.parts() {
+            if let Cells::Reduced(reduced) = &self.cells[block * self.seekers.len() + group] {
+                let (into, from) = self.slots(&mut merged, reduced, block, piece, group);
+                into.copy_from_slice(&from[..into.len()]);
+            }
+        }
+        merged
+    }
+
+    fn slots<'s, T>(
+        &self,
+        merged: &'s mut [T],
+        cells: &'s [T],
+        block: usize,
+        piece: usize,
+        group: usize,
+    ) -> (&'s mut [T], &'s [T]) {
+        let n_lanes = cells.len() / self.chunk.pieces[block].len();
+        // Every group but the last has as many lanes as the first.
+        let before = (0..group).map(|group| self.seekers[group].last().map_or(0, |p| p.rows.end));
+        let start: usize = before.sum();
+        let length = self.seekers[group].last().map_or(0, |piece| piece.rows.end);
+        let from = &cells[piece * n_lanes..][..n_lanes];
+        (&mut merged[start..start + length], from)
+    }
+
+    // The mean over this prompt's tokens of their best scores among those of one seeker.
+    fn back(&self, seeker: usize) -> f64 {
+        let rows = self.pairs.partners.task(self.task);
+        let mut merged = vec![f32::NEG_INFINITY; rows.len()];
+        let mut scales = vec![0.0; rows.len()];
+        for (block, piece, group) in self.parts() {
+            let owners = &self.seekers[group];
+            let owner = owners.partition_point(|piece| piece.task < seeker);
+            if owners.get(owner).is_none_or(|piece| piece.task != seeker) {
+                continue;
+            }
+            if let Cells::Best(_, back) = &self.cells[block * self.seekers.len() + group] {
+                let block_rows = &self.chunk.blocks[block].rows;
+                let here = &self.chunk.pieces[block][piece].rows;
+                let start = block_rows.start + here.start - rows.start;
+                let norms = &self.chunk.blocks[block].norms.scales[here.clone()];
+                scales[start..start + here.len()].copy_from_slice(norms);
+                let from = &back[owner * block_rows.len()..][here.clone()];
+                for (slot, &score) in merged[start..].iter_mut().zip(from) {
+                    *slot = slot.max(score);
+                }
+            }
+        }
+        self.mean_of_best(&merged, &scales)
+    }
+}
+
+/// Mean in eight running sums by position: an order that the prompt alone fixes.
+fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let count = values.len() as f64;
+    let mut sums = [0.0; 8];
+    for (number, value) in values.enumerate() {
+        sums[number % 8] += value;
+    }
+    sums.into_iter().sum::<f64>() / count
+}

@@ -1,0 +1,203 @@
+//! One piece of work: a few panels against one block, reduced while the scores are in registers
+//! or in the first-level cache. The matrix of scores between two prompts is never written.
+
+use std::ops::Range;
+
+use super::Reduction;
+use super::block::Block;
+use super::lanes::Lanes;
+use crate::linalg::simd::Path;
+use crate::similarity::reduce::{mean_of_largest, soft_maximum};
+
+/// A stretch of one prompt inside something larger.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Piece {
+    /// Number of the prompt.
+    pub task: usize,
+    /// Rows, counted from the start of what it is a piece of.
+    pub rows: Range<usize>,
+}
+
+/// The prompts that rows `rows` belong to, in order.
+pub fn pieces(offsets: &[usize], rows: &Range<usize>) -> Vec<Piece> {
+    let mut found = Vec::new();
+    let mut task = offsets.partition_point(|&start| start <= rows.start) - 1;
+    let mut start = rows.start;
+    while start < rows.end {
+        let end = offsets[task + 1].min(rows.end);
+        found.push(Piece {
+            task,
+            rows: start - rows.start..end - rows.start,
+        });
+        start = end;
+        task += 1;
+    }
+    found
+}
+
+/// A few panels against one block.
+#[derive(Debug, Clone, Copy)]
+pub struct Item<'a> {
+    pub path: Path,
+    pub lanes: &'a Lanes,
+    pub first_panel: usize,
+    pub n_panels: usize,
+    pub block: &'a Block<'a>,
+    pub pieces: &'a [Piece],
+}
+
+impl<'a> Item<'a> {
+    /// Lanes of the item, those without a token among them.
+    pub fn n_lanes(&self) -> usize {
+        self.n_panels * self.path.lanes()
+    }
+
+    fn panels(&self) -> impl Iterator<Item = (usize, &'a [f32])> + use<'a> {
+        let (lanes, first) = (self.lanes, self.first_panel);
+        (0..self.n_panels).map(move |number| (number, lanes.panel(first + number)))
+    }
+
+    /// Best score `[piece][lane]` of every lane in every piece.
+    pub fn best(&self) -> Vec<f32> {
+        let (width, n_lanes) = (self.path.lanes(), self.n_lanes());
+        let mut best = vec![f32::NEG_INFINITY; self.pieces.len() * n_lanes];
+        let mut scores = vec![0.0; width * self.path.rows()];
+        for (number, panel) in self.panels() {
+            let mut piece = 0;
+            for (rows, tile, scales) in self.block.tiles() {
+                let at = piece * n_lanes + number * width;
+                if rows.start + self.path.rows() <= self.pieces[piece].rows.end {
+                    self.path
+                        .best(panel, tile, scales, &mut best[at..at + width]);
+                } else {
+                    self.path.scores(panel, tile, scales, &mut scores);
+                    for (row, scores) in rows.clone().zip(scores.chunks_exact(width)) {
+                        if row == self.pieces[piece].rows.end {
+                            piece += 1;
+                        }
+                        let at = piece * n_lanes + number * width;
+                        keep_larger(&mut best[at..at + width], scores);
+                    }
+                }
+                if piece < self.pieces.len() && rows.end == self.pieces[piece].rows.end {
+                    piece += 1;
+                }
+            }
+        }
+        best
+    }
+
+    /// As `best`, and the best score `[seeker][row]` of every row in every prompt of the lanes,
+    /// multiplied by `lane_scales` instead of the row's.
+    pub fn best_both(&self, seekers: &[Piece], lane_scales: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        let (width, n_lanes) = (self.path.lanes(), self.n_lanes());
+        let (n_rows, tile_rows) = (self.block.rows.len(), self.path.rows());
+        let mut best = vec![f32::NEG_INFINITY; self.pieces.len() * n_lanes];
+        let mut best_back = vec![f32::NEG_INFINITY; seekers.len() * n_rows];
+        let ones = vec![1.0; tile_rows];
+        let mut scores = vec![0.0; width * tile_rows];
+        let mut scaled = vec![0.0; width];
+        for (number, panel) in self.panels() {
+            let here = number * width..(number + 1) * width;
+            let owners = within(seekers, &here);
+            for (rows, tile, scales) in self.block.tiles() {
+                self.path.scores(panel, tile, &ones, &mut scores);
+                let mut piece = self
+                    .pieces
+                    .partition_point(|piece| piece.rows.end <= rows.start);
+                for ((row, scores), &scale) in rows.zip(scores.chunks_exact(width)).zip(scales) {
+                    if row == self.pieces[piece].rows.end {
+                        piece += 1;
+                    }
+                    for (scaled, &score) in scaled.iter_mut().zip(scores) {
+                        *scaled = score * scale;
+                    }
+                    let at = piece * n_lanes + here.start;
+                    keep_larger(&mut best[at..at + width], &scaled);
+                    for (scaled, (&score, &scale)) in scaled
+                        .iter_mut()
+                        .zip(scores.iter().zip(&lane_scales[here.clone()]))
+                    {
+                        *scaled = score * scale;
+                    }
+                    for (owner, lanes) in &owners {
+                        let slot = &mut best_back[owner * n_rows + row];
+                        *slot = largest(&scaled[lanes.clone()], *slot);
+                    }
+                }
+            }
+        }
+        (best, best_back)
+    }
+
+    /// What `reduction` makes of all scores of a lane in a piece, `[piece][lane]`; `scales` are
+    /// those of the lanes that hold a token. A piece must be a whole prompt.
+    pub fn reduced(&self, reduction: &Reduction, scales: &[f64]) -> Vec<f64> {
+        let (width, n_lanes) = (self.path.lanes(), self.n_lanes());
+        let tile = width * self.path.rows();
+        let mut reduced = vec![0.0; self.pieces.len() * n_lanes];
+        let mut strip = vec![0.0; self.block.rows.len().div_ceil(self.path.rows()) * tile];
+        let (mut scores, mut scratch) = (Vec::new(), Vec::new());
+        for (number, panel) in self.panels() {
+            for ((_, tile, scales), scores) in self.block.tiles().zip(strip.chunks_exact_mut(tile))
+            {
+                self.path.scores(panel, tile, scales, scores);
+            }
+            let first = number * width;
+            for (index, piece) in self.pieces.iter().enumerate() {
+                for (lane, &scale) in scales[first..].iter().take(width).enumerate() {
+                    let rows = strip.chunks_exact(width).map(|row| row[lane]);
+                    let rows = rows.skip(piece.rows.start).take(piece.rows.len());
+                    scores.clear();
+                    scores.extend(rows.map(|score| f64::from(score) * scale));
+                    reduced[index * n_lanes + first + lane] = match *reduction {
+                        Reduction::Best => f64::NAN,
+                        Reduction::Largest(k) => mean_of_largest(&scores, k, &mut scratch),
+                        Reduction::Soft(temperature) => soft_maximum(&scores, temperature),
+                    };
+                }
+            }
+        }
+        reduced
+    }
+}
+
+// Pieces that have lanes in `here`: their numbers, and these lanes counted from its start.
+fn within(pieces: &[Piece], here: &Range<usize>) -> Vec<(usize, Range<usize>)> {
+    let clipped = pieces.iter().enumerate().map(|(number, piece)| {
+        let start = piece.rows.start.clamp(here.start, here.end);
+        let end = piece.rows.end.clamp(here.start, here.end);
+        (number, start - here.start..end - here.start)
+    });
+    clipped.filter(|(_, lanes)| !lanes.is_empty()).collect()
+}
+
+fn keep_larger(best: &mut [f32], scores: &[f32]) {
+    for (best, &score) in best.iter_mut().zip(scores) {
+        *best = if score > *best { score } else { *best };
+    }
+}
+
+// Eight running maxima, because one would wait for itself.
+fn largest(scores: &[f32], best: f32) -> f32 {
+    let (chunks, rest) = scores.as_chunks::<8>();
+    let mut running = [best; 8];
+    for chunk in chunks {
+        keep_larger(&mut running, chunk);
+    }
+    keep_larger(&mut running, rest);
+    running.into_iter().fold(best, f32::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stretch_of_rows_is_cut_at_the_borders_of_prompts() {
+        let found = pieces(&[0, 3, 5, 9], &(2..8));
+        let plain: Vec<_> = found.iter().map(|p| (p.task, p.rows.clone())).collect();
+        assert_eq!(plain, [(0, 0..1), (1, 1..3), (2, 3..6)]);
+        assert_eq!(within(&found, &(2..4)), [(1, 0..1), (2, 1..2)]);
+    }
+}

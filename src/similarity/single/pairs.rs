@@ -1,0 +1,225 @@
+//! All pairs of two sides. Seekers stand in lanes, batch by batch; the other side passes in
+//! chunks of blocks; rayon runs over (block, group of panels) and then over prompts.
+//!
+//! Nothing a neighbour does reaches a score: a product is one chain of additions over `dim` that
+//! belongs to one pair of tokens, whatever the tile; a maximum is exact in any order; a mean adds
+//! the tokens of one prompt in an order that their numbers within the prompt fix.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::Reduction;
+use super::block::{Block, rows_in_block};
+use super::gather::{Cells, Chunk, Gather};
+use super::item::{Item, Piece, pieces};
+use super::lanes::Lanes;
+use super::rows::Rows;
+use crate::error::Result;
+use crate::linalg::simd::Path;
+use crate::threads::Monitor;
+
+/// Bytes of packed seekers at a time.
+const BATCH_BYTES: usize = 24 << 20;
+/// Bytes of the other side at a time.
+const CHUNK_BYTES: usize = 12 << 20;
+/// Intermediate numbers, one per seeking token and prompt, at a time.
+const CELLS: usize = 4 << 20;
+/// Panels of one item: 4 x 24 tiles of 14 x 32 x 768 take half a millisecond.
+const GROUP: usize = 4;
+/// Items a thread should have, so that the last one to finish is not waited for.
+const ITEMS_PER_THREAD: usize = 16;
+
+/// A comparison of two sides by one reduction.
+#[derive(Debug, Clone, Copy)]
+pub struct AllPairs<'a> {
+    pub path: Path,
+    pub seekers: Rows<'a>,
+    pub partners: Rows<'a>,
+    pub reduction: Reduction,
+    /// Scores of tokens are cosines, and rounding must not carry them beyond 1.
+    pub is_cosine: bool,
+    /// Whether partners look for seekers too.
+    pub both: bool,
+    /// Whether finished pairs are counted.
+    pub counts: bool,
+    pub monitor: &'a Monitor,
+}
+
+/// Scores `[partner prompt][seeker prompt]` of seekers, and those of partners where asked for.
+#[derive(Debug)]
+pub struct Found {
+    pub forth: Vec<f64>,
+    pub back: Vec<f64>,
+    /// The largest norms of a seeker and of a partner.
+    pub largest: (f64, f64),
+    /// Numbers of the prompts that `f32` cannot multiply, in order.
+    pub extraordinary: (Vec<usize>, Vec<usize>),
+}
+
+impl AllPairs<'_> {
+    /// Compares everything with everything.
+    pub fn run(&self) -> Result<Found> {
+        let n_seekers = self.seekers.n_tasks();
+        let size = n_seekers * self.partners.n_tasks();
+        let back_size = if self.both { size } else { 0 };
+        let (mut forth, mut back) = (vec![0.0; size], vec![0.0; back_size]);
+        let dim = self.seekers.dim();
+        let norms = self.seekers.all_norms();
+        let (mut largest, mut extraordinary) = (0.0, Vec::new());
+        for batch in stretches(self.seekers.offsets(), BATCH_BYTES / (4 * dim), usize::MAX) {
+            let lanes = Lanes::pack(self.path, &self.seekers, batch.clone());
+            let most = (CELLS / lanes.rows.len()).max(1);
+            for tasks in stretches(self.partners.offsets(), CHUNK_BYTES / (4 * dim), most) {
+                let chunk = self.chunk(&lanes, tasks.clone(), &norms.scales);
+                for block in &chunk.blocks {
+                    largest = block.norms.largest.max(largest);
+                    extraordinary.extend_from_slice(&block.norms.extraordinary);
+                }
+                for (task, row) in tasks.zip(self.rows(&lanes, &chunk)?) {
+                    let start = task * n_seekers + batch.start;
+                    for (slot, (there, here)) in row.into_iter().enumerate() {
+                        forth[start + slot] = there;
+                        if self.both {
+                            back[start + slot] = here;
+                        }
+                    }
+                }
+            }
+        }
+        extraordinary.sort_unstable();
+        extraordinary.dedup();
+        Ok(Found {
+            forth,
+            back,
+            largest: (norms.largest, largest),
+            extraordinary: (norms.extraordinary, extraordinary),
+        })
+    }
+
+    fn chunk<'c>(&'c self, lanes: &Lanes, tasks: Range<usize>, scales: &'c [f64]) -> Chunk<'c> {
+        let offsets = self.partners.offsets();
+        let size = rows_in_block(self.path, self.partners.dim());
+        let rows = offsets[tasks.start]..offsets[tasks.end];
+        let stretches: Vec<Range<usize>> = if self.reduction == Reduction::Best {
+            let starts = rows.clone().step_by(size);
+            starts
+                .map(|start| start..(start + size).min(rows.end))
+                .collect()
+        } else {
+            let within = &offsets[tasks.start..=tasks.end];
+            let whole = stretches(within, size, usize::MAX).into_iter();
+            whole
+                .map(|tasks| within[tasks.start]..within[tasks.end])
+                .collect()
+        };
+        let blocks: Vec<Block<'_>> = stretches
+            .into_par_iter()
+            .map(|rows| Block::new(self.path, &self.partners, rows, lanes.n_panels()))
+            .collect();
+        let pieces = blocks
+            .iter()
+            .map(|block| pieces(offsets, &block.rows))
+            .collect();
+        Chunk {
+            tasks,
+            scales,
+            blocks,
+            pieces,
+        }
+    }
+
+    // One row of scores per partner prompt of the chunk.
+    fn rows(&self, lanes: &Lanes, chunk: &Chunk<'_>) -> Result<Vec<Vec<(f64, f64)>>> {
+        let wanted = ITEMS_PER_THREAD * rayon::current_num_threads();
+        let group = (lanes.n_panels() * chunk.blocks.len() / wanted).clamp(1, GROUP);
+        let n_groups = lanes.n_panels().div_ceil(group);
+        let seekers: Vec<Vec<Piece>> = (0..n_groups)
+            .map(|number| {
+                pieces(
+                    self.seekers.offsets(),
+                    &self.lane_rows(lanes, number, group),
+                )
+            })
+            .collect();
+        let cells = (0..chunk.blocks.len() * n_groups)
+            .into_par_iter()
+            .map(|number| {
+                self.monitor.tick(0)?;
+                let (block, number) = (number / n_groups, number % n_groups);
+                let item = Item {
+                    path: self.path,
+                    lanes,
+                    first_panel: number * group,
+                    n_panels: group.min(lanes.n_panels() - number * group),
+                    block: &chunk.blocks[block],
+                    pieces: &chunk.pieces[block],
+                };
+                let rows = self.lane_rows(lanes, number, group);
+                Ok(self.cells(&item, &seekers[number], &chunk.scales[rows]))
+            })
+            .collect::<Result<Vec<Cells>>>()?;
+        chunk
+            .tasks
+            .clone()
+            .into_par_iter()
+            .map(|task| {
+                self.monitor
+                    .tick(if self.counts { lanes.tasks.len() } else { 0 })?;
+                let gather = Gather {
+                    pairs: self,
+                    lanes,
+                    chunk,
+                    cells: &cells,
+                    seekers: &seekers,
+                    task,
+                };
+                Ok(gather.row())
+            })
+            .collect()
+    }
+
+    fn lane_rows(&self, lanes: &Lanes, group: usize, size: usize) -> Range<usize> {
+        let last = (group * size + size).min(lanes.n_panels()) - 1;
+        lanes.rows_of(group * size).start..lanes.rows_of(last).end
+    }
+
+    fn cells(&self, item: &Item<'_>, seekers: &[Piece], scales: &[f64]) -> Cells {
+        match self.reduction {
+            Reduction::Best if self.both => {
+                let mut scales: Vec<f32> = scales.iter().map(|&scale| scale as f32).collect();
+                scales.resize(item.n_lanes(), 0.0);
+                let (best, back) = item.best_both(seekers, &scales);
+                Cells::Best(best, back)
+            }
+            Reduction::Best => Cells::Best(item.best(), Vec::new()),
+            _ => Cells::Reduced(item.reduced(&self.reduction, scales)),
+        }
+    }
+}
+
+/// Consecutive prompts of at most `rows` rows and `most` prompts together, at least one each.
+fn stretches(offsets: &[usize], rows: usize, most: usize) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let (mut start, n_tasks) = (0, offsets.len() - 1);
+    while start < n_tasks {
+        let fits = offsets.partition_point(|&end| end <= offsets[start] + rows) - 1;
+        let end = fits
+            .clamp(start + 1, n_tasks)
+            .min(start.saturating_add(most));
+        found.push(start..end);
+        start = end;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stretches_hold_whole_prompts_and_at_least_one() {
+        assert_eq!(stretches(&[0, 3, 5, 50, 51], 10, 9), [0..2, 2..3, 3..4]);
+        assert_eq!(stretches(&[0, 1, 2, 3], 10, 2), [0..2, 2..3]);
+    }
+}

@@ -1,0 +1,205 @@
+//! Tokens of one side as the single-precision product reads them: moved into the frame, rounded
+//! to `f32` if they were not, and never divided by their norms; scores are divided instead. A row
+//! depends on nothing but itself and its position, so neither does any product.
+
+use std::ops::Range;
+
+use half::slice::HalfFloatSliceExt;
+use rayon::prelude::*;
+
+use crate::linalg::row_squares;
+use crate::similarity::centre::Frame;
+use crate::similarity::prepare::Normalize;
+use crate::tokens::Stored;
+
+/// Norms between which products of `f32` neither overflow nor lose digits to underflow: sums of
+/// two tokens stay below 2^120, and what falls below the smallest number, 2^-149 a coordinate, is
+/// less than 2^-30 of the rounding of the smallest sums.
+const ORDINARY: Range<f64> = 1.0 / (1u64 << 50) as f64..(1u64 << 60) as f64;
+
+/// Norms of some rows.
+#[derive(Debug, Default)]
+pub struct Norms {
+    /// What a score is multiplied by for each token: one over its norm, 0 for a zero token; or 1.
+    pub scales: Vec<f64>,
+    /// The largest norm.
+    pub largest: f64,
+    /// Tasks with tokens whose norms are out of the ordinary range: theirs is the `f64` path.
+    pub extraordinary: Vec<usize>,
+}
+
+/// One side of a comparison.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    stored: Stored<'a>,
+    frame: &'a Frame,
+    normalize: Normalize,
+    // Tokens that the tile may read in place.
+    lying: Option<&'a [f32]>,
+}
+
+impl<'a> Rows<'a> {
+    /// A side in a frame.
+    pub fn new(stored: Stored<'a>, frame: &'a Frame, normalize: Normalize) -> Self {
+        let lying = match stored {
+            Stored::F32(ragged) if frame.is_empty() => Some(ragged.buffer()),
+            _ => None,
+        };
+        Self {
+            stored,
+            frame,
+            normalize,
+            lying,
+        }
+    }
+
+    /// Looks at every token, task by task in parallel.
+    pub fn all_norms(&self) -> Norms {
+        let tasks = (0..self.n_tasks()).into_par_iter();
+        let seen: Vec<Norms> = tasks.map(|task| self.norms(&self.task(task))).collect();
+        let mut all = Norms::default();
+        for norms in seen {
+            all.largest = all.largest.max(norms.largest);
+            all.scales.extend(norms.scales);
+            all.extraordinary.extend(norms.extraordinary);
+        }
+        all
+    }
+
+    /// Looks at some rows.
+    pub fn norms(&self, rows: &Range<usize>) -> Norms {
+        let dim = self.dim();
+        let mut squares = vec![0.0; rows.len()];
+        let mut found = Norms::default();
+        let mut scratch = vec![0.0; dim];
+        if let Some(values) = self.lying(rows) {
+            row_squares(values, dim, &mut squares);
+        }
+        let mut task = self.task_of(rows.start);
+        for (row, square) in rows.clone().zip(&mut squares) {
+            if row == self.offsets()[task + 1] {
+                task += 1;
+            }
+            let mut was_lost = false;
+            if self.lying.is_none() {
+                was_lost = self.fill(row, task, &mut scratch);
+                row_squares(&scratch, dim, std::slice::from_mut(square));
+            }
+            let norm = square.sqrt();
+            found.largest = found.largest.max(norm);
+            let is_ordinary = !was_lost && (norm == 0.0 || ORDINARY.contains(&norm));
+            if !is_ordinary && found.extraordinary.last() != Some(&task) {
+                found.extraordinary.push(task);
+            }
+            found.scales.push(match self.normalize {
+                Normalize::Nothing => 1.0,
+                Normalize::Tokens if norm > 0.0 => 1.0 / norm,
+                Normalize::Tokens => 0.0,
+            });
+        }
+        found
+    }
+
+    fn task_of(&self, row: usize) -> usize {
+        self.offsets().partition_point(|&start| start <= row) - 1
+    }
+
+    /// Number of tasks.
+    pub fn n_tasks(&self) -> usize {
+        self.stored.n_tasks()
+    }
+
+    /// Width of every token.
+    pub fn dim(&self) -> usize {
+        self.stored.dim()
+    }
+
+    /// Row bounds of every task.
+    pub fn offsets(&self) -> &'a [usize] {
+        self.stored.offsets()
+    }
+
+    /// Rows of task `index`.
+    pub fn task(&self, index: usize) -> Range<usize> {
+        self.offsets()[index]..self.offsets()[index + 1]
+    }
+
+    /// Rows in place, where they can be read so.
+    pub fn lying(&self, rows: &Range<usize>) -> Option<&'a [f32]> {
+        let dim = self.dim();
+        self.lying
+            .map(|values| &values[rows.start * dim..rows.end * dim])
+    }
+
+    /// Rows as `f32`: in place, or copied into `scratch`.
+    pub fn read<'s>(&'s self, rows: &Range<usize>, scratch: &'s mut Vec<f32>) -> &'s [f32] {
+        if let Some(values) = self.lying(rows) {
+            return values;
+        }
+        let dim = self.dim();
+        scratch.resize(rows.len() * dim, 0.0);
+        let mut task = self.task_of(rows.start);
+        for (at, row) in rows.clone().zip(scratch.chunks_exact_mut(dim)) {
+            if at == self.offsets()[task + 1] {
+                task += 1;
+            }
+            self.fill(at, task, row);
+        }
+        scratch
+    }
+
+    // Whether a number other than zero fell out of the ordinary range on its way to `f32`.
+    fn fill(&self, at: usize, task: usize, row: &mut [f32]) -> bool {
+        let values = at * row.len()..(at + 1) * row.len();
+        if self.frame.is_empty() {
+            match self.stored {
+                Stored::F32(ragged) => row.copy_from_slice(&ragged.buffer()[values]),
+                Stored::F16(ragged) => ragged.buffer()[values].convert_to_f32_slice(row),
+                Stored::Bf16(ragged) => ragged.buffer()[values].convert_to_f32_slice(row),
+                Stored::F64(_) => return self.fill_rounded(at, task, row),
+            }
+            return false;
+        }
+        self.fill_rounded(at, task, row)
+    }
+
+    fn fill_rounded(&self, at: usize, task: usize, row: &mut [f32]) -> bool {
+        let mut wide = self.stored.widen_rows(at..at + 1);
+        self.frame.subtract(at - self.offsets()[task], &mut wide);
+        let mut largest = 0.0f64;
+        for (slot, value) in row.iter_mut().zip(wide) {
+            *slot = value as f32;
+            largest = largest.max(value.abs());
+        }
+        largest > 0.0 && !ORDINARY.contains(&largest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokens::Ragged;
+
+    #[test]
+    fn scales_are_one_over_the_norm_and_zero_for_zero_tokens() {
+        let values = [3.0f32, 4.0, 0.0, 0.0, 0.0, 2.0];
+        let ragged = Ragged::new(&values, &[0, 2, 3], 2).unwrap();
+        let frame = Frame::default();
+        let rows = Rows::new(Stored::F32(ragged), &frame, Normalize::Tokens);
+        let norms = rows.all_norms();
+        assert_eq!(norms.scales, [0.2, 0.0, 0.5]);
+        assert_eq!((norms.largest, norms.extraordinary.len()), (5.0, 0));
+        let raw = Rows::new(Stored::F32(ragged), &frame, Normalize::Nothing);
+        assert_eq!(raw.norms(&(1..3)).scales, [1.0; 2]);
+    }
+
+    #[test]
+    fn tokens_that_f32_cannot_multiply_are_named() {
+        let values = [1.0f64, 1e-40, 1e300];
+        let ragged = Ragged::new(&values, &[0, 1, 2, 3], 1).unwrap();
+        let frame = Frame::default();
+        let rows = Rows::new(Stored::F64(ragged), &frame, Normalize::Tokens);
+        assert_eq!(rows.all_norms().extraordinary, [1, 2]);
+        assert_eq!(rows.norms(&(1..2)).extraordinary, [1]);
+    }
+}
