@@ -56,6 +56,8 @@ pub struct Codec {
     pub smoothing: f64,
     /// Least probability a logarithm sees.
     pub floor: f64,
+    /// Trailing columns that are averaged and otherwise left as they are.
+    pub n_plain: usize,
 }
 
 impl Codec {
@@ -78,35 +80,37 @@ impl Codec {
             out.fill(f64::NAN);
             return false;
         }
-        let n_labels = out.len() as f64;
-        let total = match self.link {
-            Link::Identity => count,
-            _ => count + n_labels * self.smoothing,
-        };
-        let added = if self.link == Link::Identity {
-            0.0
-        } else {
-            self.smoothing
-        };
-        out.iter_mut().for_each(|sum| *sum = (*sum + added) / total);
+        out.iter_mut().for_each(|sum| *sum /= count);
+        let (labels, _) = out.split_at_mut(out.len() - self.n_plain);
+        self.link_labels(labels, count);
+        true
+    }
+
+    fn link_labels(&self, labels: &mut [f64], count: f64) {
+        let n_labels = labels.len() as f64;
+        let total = count + n_labels * self.smoothing;
+        if self.link != Link::Identity {
+            let smooth = |mean: f64| (mean * count + self.smoothing) / total;
+            labels.iter_mut().for_each(|share| *share = smooth(*share));
+        }
         match self.link {
             Link::Logit => {
-                out.iter_mut()
+                labels
+                    .iter_mut()
                     .for_each(|share| *share = share.max(self.floor).ln());
-                let mean = out.iter().sum::<f64>() / n_labels;
-                out.iter_mut().for_each(|logit| *logit -= mean);
+                let mean = labels.iter().sum::<f64>() / n_labels;
+                labels.iter_mut().for_each(|logit| *logit -= mean);
             }
-            Link::Probability => out.iter_mut().for_each(|share| *share -= 1.0 / n_labels),
+            Link::Probability => labels.iter_mut().for_each(|share| *share -= 1.0 / n_labels),
             Link::Rank | Link::Identity => {}
         }
-        true
     }
 }
 
 /// Coordinates `[n_boxes, n_probes, n_labels]` of all answers.
 pub fn coordinates(answers: ArrayView4<'_, f64>, codec: Codec) -> Result<Array3<f64>> {
     let (n_boxes, n_probes, n_replicates, n_labels) = answers.dim();
-    if answers.is_empty() {
+    if answers.is_empty() || codec.n_plain >= n_labels {
         return Err(Error::Shape(format!(
             "answers have shape {:?}, expected at least one of everything",
             answers.dim()
@@ -123,7 +127,8 @@ pub fn coordinates(answers: ArrayView4<'_, f64>, codec: Codec) -> Result<Array3<
                 .for_each(|(slot, value)| *slot = *value);
         }
         if codec.link == Link::Rank {
-            for mut column in own.axis_iter_mut(Axis(1)) {
+            let kept = n_labels - codec.n_plain;
+            for mut column in own.axis_iter_mut(Axis(1)).take(kept) {
                 let ranks = rank_shares(&column.to_vec());
                 column
                     .iter_mut()
@@ -173,6 +178,7 @@ mod tests {
             link: Link::Logit,
             smoothing: 0.5,
             floor: 1e-9,
+            n_plain: 0,
         };
         let found = coordinates(answers.view(), codec).unwrap();
         // (2 + 1/2) / 3 against (0 + 1/2) / 3: half the logarithm of 5 each way.

@@ -17,9 +17,9 @@ use crate::resampling::{Plan, Unit};
 type Matrix<'py> = Bound<'py, PyArray2<f64>>;
 type Cube<'py> = Bound<'py, PyArray3<f64>>;
 
-/// Link, pseudo-count and least probability.
+/// Link, pseudo-count, least probability, and trailing columns left as they are.
 #[derive(FromPyObject)]
-struct CodecWords(String, f64, f64);
+struct CodecWords(String, f64, f64, usize);
 
 impl CodecWords {
     fn codec(&self) -> Result<Codec> {
@@ -27,6 +27,7 @@ impl CodecWords {
             link: Link::from_name(&self.0)?,
             smoothing: self.1,
             floor: self.2,
+            n_plain: self.3,
         })
     }
 }
