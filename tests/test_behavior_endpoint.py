@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from misbehaving import SECRET, Desk, serving
 
 from kinatlas.behavior import Budget, Endpoint, Ledger, Price, ProbeBank, PromptedModel, ask
 from kinatlas.errors import EndpointError
+from misbehaving import SECRET, Desk, serving
 
 pytest.importorskip("openai")
 pytest.importorskip("tenacity")

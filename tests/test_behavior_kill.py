@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-from misbehaving import Desk, serving
 
 from kinatlas.behavior import CallableBox, Ledger, ProbeBank, accounts, ask
+from misbehaving import Desk, serving
 
 pytest.importorskip("tenacity")
 

@@ -34,6 +34,7 @@ FLOORS = [
 BESIDE = {"torch"}
 TWINS = {
     "_reference",
+    "_reference_behavior",
     "_reference_consistency",
     "_reference_evaluation",
     "_reference_superposition",
@@ -42,16 +43,19 @@ TWINS = {
 FACADE = {"__init__", "kinatlas"}
 FRAMEWORKS = {"torch", "jax", "tensorflow", "transformers", "peft"}
 OPTIONAL = FRAMEWORKS | {
+    "aiolimiter",
     "babel",
     "matplotlib",
     "narwhals",
     "num2words",
+    "openai",
     "pandas",
     "polars",
     "pyarrow",
     "rich",
     "scipy",
     "sklearn",
+    "tenacity",
     "tqdm",
     "typer",
 }
@@ -110,7 +114,7 @@ def allowed(room: str) -> set[str] | None:
     if room in GROUND:
         return set(GROUND[: GROUND.index(room)])
     if room in BESIDE:
-        return set(GROUND) | {"embeddings", "composition", "icl", "superposition"}
+        return set(GROUND) | {"behavior", "embeddings", "composition", "icl", "superposition"}
     if room in TWINS:
         return set(GROUND)
     floor = next(number for number, rooms in enumerate(FLOORS) if room in rooms)

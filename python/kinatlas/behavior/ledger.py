@@ -159,7 +159,9 @@ class Ledger:
         check_no_secret(box.params, box.id)
         secrets = getattr(box, "secrets", ())
         key = question_key(box, "")
-        words = None if box.verbalizers is None else {k: list(v) for k, v in box.verbalizers.items()}
+        words = (
+            None if box.verbalizers is None else {k: list(v) for k, v in box.verbalizers.items()}
+        )
         labels = None if box.labels is None else list(box.labels)
         self._base.execute("BEGIN IMMEDIATE")
         self._base.execute(

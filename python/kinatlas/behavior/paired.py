@@ -1,4 +1,4 @@
-"""How alike boxes answer the same probes, with intervals, reliability and the way to sharper ones."""
+"""How alike boxes answer the same probes, with intervals and what noise took from them."""
 
 from __future__ import annotations
 

@@ -199,9 +199,7 @@ class Responses:
         """
         wanted = [boxes] if isinstance(boxes, str) else list(boxes)
         rows = check_known_all(wanted, self.boxes, "box")
-        return replace(
-            self, boxes=tuple(wanted), answers=self.answers[rows], mass=self.mass[rows]
-        )
+        return replace(self, boxes=tuple(wanted), answers=self.answers[rows], mass=self.mass[rows])
 
     def take(self, probes: Sequence[int] | npt.NDArray[np.intp]) -> Responses:
         """Return some probes, by number."""

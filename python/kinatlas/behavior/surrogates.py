@@ -258,4 +258,3 @@ def ridge_space(
         ).sum(axis=1)
     best = int(np.argmin(errors))
     return RidgeSpace(frozen, responses.labels, codec, candidates[best], metric)
-

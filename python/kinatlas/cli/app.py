@@ -1,4 +1,4 @@
-"""The verbs: inspect, similarity, rank, evaluate, demo."""
+"""The verbs: inspect, similarity, rank, evaluate, probe, demo."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from kinatlas.cli.options import (
     Temperature,
 )
 from kinatlas.cli.output import print_csv, print_json, print_table
+from kinatlas.cli.probe import probe
 from kinatlas.evaluation.evaluate import Gain
 
 __all__ = ["app"]
@@ -37,6 +38,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(probe, name="probe")
 
 
 def _version(asked: bool) -> None:
