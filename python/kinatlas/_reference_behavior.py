@@ -58,7 +58,7 @@ def cosine(first: Floats, second: Floats, drawn: Sequence[int] | None = None) ->
 
     Examples
     --------
-    >>> cosine(np.array([[1.0], [2.0]]), np.array([[5.0], [3.0]]))
+    >>> round(cosine(np.array([[1.0], [2.0]]), np.array([[5.0], [3.0]])), 9)
     -1.0
     """
     picked = list(range(len(first)) if drawn is None else drawn)

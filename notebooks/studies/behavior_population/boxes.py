@@ -29,7 +29,7 @@ def lexicon_boxes(words: dict[str, float]) -> dict[str, Box]:
     """Scorers by word list: the whole one, its halves, its strong words, with crude negation."""
     rng = np.random.default_rng(0)
     names = sorted(words)
-    half = {name for name, side in zip(names, rng.random(len(names)) < 0.5) if side}
+    half = {name for name, side in zip(names, rng.random(len(names)) < 0.5, strict=True) if side}
     lists = {
         "lexicon": words,
         "lexicon half a": {w: v for w, v in words.items() if w in half},

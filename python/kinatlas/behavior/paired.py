@@ -243,7 +243,7 @@ def alignment(
     >>> three = Responses.from_arrays(
     ...     {"b": [[0.1, 0.8, 0.1], [0.7, 0.2, 0.1], [0.3, 0.4, 0.3]]}, labels=["x", "y", "z"])
     >>> round(float(alignment(two, three)[0][0, 0]), 2)
-    0.88
+    0.97
     """
     check_choice(kernel, ("cka", "rsa"), "kernel")
     other = first if second is None else second

@@ -23,8 +23,6 @@ Floats = npt.NDArray[np.float64]
 LINKS = ("logit", "probability", "rank", "identity")
 # Six digits of probability are what endpoints and float32 models can tell apart near 0 and 1.
 FLOOR = 1e-6
-# Mass on label words is known to about a percent where only the top tokens are listed.
-_MASS = 0.01
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -162,11 +160,14 @@ class Responses:
 
     @cached_property
     def channels(self) -> Floats:
-        """Answers with the logit of the label mass behind them, where it varies anywhere."""
+        """Answers with the label mass behind them, where it varies anywhere.
+
+        Mass as it is, not its logit: on the logit scale one failure among 64 probes took a
+        similarity of 1.00 to 0.79.
+        """
         if not self._n_plain:
             return self.answers
-        mass = np.clip(self.mass, _MASS, 1 - _MASS)
-        return np.concatenate([self.answers, np.log(mass / (1 - mass))[..., None]], axis=3)
+        return np.concatenate([self.answers, self.mass[..., None]], axis=3)
 
     def coordinates(self, link: str | None = None) -> Floats:
         """Return coordinates [n_boxes, n_probes, dim]: centred logits, or as ``link`` says.
