@@ -103,7 +103,7 @@ def alignment(first: Floats, second: Floats, is_ranked: bool) -> float:
         return float(sums[1] / math.sqrt(sums[0]) / math.sqrt(sums[3]))
     rows, columns = np.tril_indices(len(first), -1)
     ranks = [coordinates(g[rows, columns][:, None, None], "rank", 0, 0) for g in grams]
-    return cosine(*ranks)
+    return cosine(ranks[0], ranks[1])
 
 
 def mmd(before: Iterable[Floats], after: Iterable[Floats], scale: float) -> float:

@@ -63,7 +63,8 @@ def encoder_answers(cache: Path, texts: list[str]) -> dict[str, np.ndarray]:
                 "attention_mask": mask,
                 "token_type_ids": np.zeros_like(mask),
             }
-            states = session.run(None, {k: v for k, v in fed.items() if k in names})[0]
+            outputs = session.run(None, {k: v for k, v in fed.items() if k in names})
+            states = next(own for own in outputs if own.ndim == 3)
             rows.append((states * mask[..., None]).sum(1) / mask.sum(1, keepdims=True))
         found = np.concatenate(rows)
         return found / np.linalg.norm(found, axis=1, keepdims=True)

@@ -167,4 +167,4 @@ def _self_cosines(responses: Responses, space: RidgeSpace, seed: int) -> Floats:
 
 def _unit(values: Floats) -> Floats:
     norms = np.sqrt((values * values).sum(axis=-1, keepdims=True))
-    return np.divide(values, norms, out=np.zeros_like(values), where=norms > 0)
+    return np.asarray(np.divide(values, norms, out=np.zeros_like(values), where=norms > 0))

@@ -232,7 +232,7 @@ class Ledger:
         for *key, status, value, reason, model in rows:
             if tuple(key) != last:
                 last = tuple(key)
-                yield Record((*key,), status, json.loads(value), reason, model)  # type: ignore[arg-type]
+                yield Record((*key,), status, json.loads(value), reason, model)
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a query that reads."""

@@ -58,7 +58,7 @@ class BehaviorSimilarity(Tabular):
     def ceiling(self) -> Floats:
         """The most two boxes could show under their noise [n_boxes, n_boxes]."""
         known = np.where(self.reliability >= LEAST_RELIABILITY, self.reliability, np.nan)
-        return np.sqrt(np.outer(known, known))
+        return np.asarray(np.sqrt(np.outer(known, known)))
 
     @property
     def corrected(self) -> Floats:
@@ -177,7 +177,8 @@ def paired_similarity(
         "space": shared.space(link),
     }
     own = _reliability(shared, codec, seed, threads)
-    return BehaviorSimilarity(shared.boxes, *found, own, "paired", options)
+    values, low, high = found
+    return BehaviorSimilarity(shared.boxes, values, low, high, own, "paired", options)
 
 
 def _is_nested(responses: Responses, codec: tuple[str, float, float, int]) -> bool:

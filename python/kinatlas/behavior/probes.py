@@ -162,8 +162,7 @@ def builtin_bank() -> ProbeBank:
     ProbeBank of 2048 texts in 8 strata, id ...
     """
     source = resources.files("kinatlas") / "data" / "behavior" / "probes.csv"
-    with source.open(encoding="utf-8", newline="") as lines:
-        rows = list(csv.DictReader(lines))
+    rows = list(csv.DictReader(source.read_text(encoding="utf-8").splitlines()))
     return ProbeBank.from_texts([row["text"] for row in rows], [row["stratum"] for row in rows])
 
 
