@@ -36,6 +36,7 @@ TWINS = {
     "_reference",
     "_reference_behavior",
     "_reference_consistency",
+    "_reference_embeddings",
     "_reference_evaluation",
     "_reference_superposition",
     "_reference_transferability",
@@ -114,7 +115,8 @@ def allowed(room: str) -> set[str] | None:
     if room in GROUND:
         return set(GROUND[: GROUND.index(room)])
     if room in BESIDE:
-        return set(GROUND) | {"behavior", "embeddings", "composition", "icl", "superposition"}
+        beside = {"behavior", "embeddings", "composition", "icl", "io", "superposition"}
+        return set(GROUND) | beside
     if room in TWINS:
         return set(GROUND)
     floor = next(number for number, rooms in enumerate(FLOORS) if room in rooms)

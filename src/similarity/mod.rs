@@ -22,6 +22,7 @@ mod reduce;
 mod rule;
 mod saturation;
 mod soft_max;
+pub mod task2vec;
 mod topk_mean;
 mod unigram;
 

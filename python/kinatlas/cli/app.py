@@ -1,4 +1,4 @@
-"""The verbs: inspect, similarity, rank, evaluate, probe, demo."""
+"""The verbs: inspect, embed, similarity, rank, evaluate, probe, demo."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import kinatlas as ka
+from kinatlas.cli.embed import embed
 from kinatlas.cli.options import (
     AsCsv,
     AsJson,
@@ -38,7 +39,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
+app.add_typer(embed)
 app.add_typer(probe, name="probe")
 
 
