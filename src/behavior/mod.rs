@@ -10,6 +10,7 @@
 
 pub mod alignment;
 pub mod coordinates;
+mod drawn;
 pub mod drift;
 pub mod paired;
 pub mod replicated;

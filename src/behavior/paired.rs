@@ -14,20 +14,17 @@
 //!
 //! Source: Efron and Tibshirani (1993), chapter 13 for percentiles; Fisher (1921) for z.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatRef, Par};
 use ndarray::{Array3, ArrayView3};
 use rayon::prelude::*;
 
 use super::check_finite;
-use crate::error::{Error, Result};
+use super::drawn::Drawn;
+use crate::error::Result;
 use crate::resampling::{Interval, Plan, Reference, interval, student_quantile};
 use crate::threads::Monitor;
 
-// A block of weights, of products and of sums fit the 2 MB second-level cache together at 1000
-// replicates (`benches/behavior.py`: blocks of 128 to 512 within 10 % of each other).
-const PROBES: usize = 256;
-const COLUMNS: usize = 256;
+/// Pairs that share one product of matrices.
+pub(super) const COLUMNS: usize = 256;
 /// Beyond it `atanh` only shows rounding.
 const NEAR_ONE: f64 = 1.0 - 1e-15;
 
@@ -48,9 +45,9 @@ pub struct Sampling<'a> {
 #[derive(Debug)]
 pub struct Centred {
     values: Vec<f64>,
-    n_boxes: usize,
-    n_probes: usize,
-    dim: usize,
+    pub(super) n_boxes: usize,
+    pub(super) n_probes: usize,
+    pub(super) dim: usize,
 }
 
 impl Centred {
@@ -74,13 +71,13 @@ impl Centred {
         })
     }
 
-    fn column(&self, box_: usize, coordinate: usize) -> &[f64] {
+    pub(super) fn column(&self, box_: usize, coordinate: usize) -> &[f64] {
         let start = (box_ * self.dim + coordinate) * self.n_probes;
         &self.values[start..start + self.n_probes]
     }
 
     /// `<z_aj, z_bj>` of the probes of a chunk.
-    fn products(&self, pair: (usize, usize), start: usize, out: &mut [f64]) {
+    pub(super) fn products(&self, pair: (usize, usize), start: usize, out: &mut [f64]) {
         out.fill(0.0);
         for coordinate in 0..self.dim {
             let a = &self.column(pair.0, coordinate)[start..start + out.len()];
@@ -147,131 +144,6 @@ pub fn paired(
         }
     }
     Ok(found)
-}
-
-/// How often each replicate drew each probe, and what follows from it for single boxes.
-struct Drawn<'a> {
-    data: &'a Centred,
-    /// `[n_probes][n_replicates]`
-    counts: Vec<u16>,
-    n_replicates: usize,
-    /// Means `[n_replicates, n_boxes * dim]`.
-    means: Mat<f64>,
-    /// Squares `[n_replicates, n_boxes]`.
-    squares: Mat<f64>,
-}
-
-impl<'a> Drawn<'a> {
-    fn new(data: &'a Centred, sampling: Sampling<'_>) -> Result<Self> {
-        sampling.plan.check(data.n_probes)?;
-        let n_replicates = usize::try_from(sampling.n_replicates)
-            .map_err(|_| Error::Value("too many replicates".into()))?;
-        let rows: Vec<Vec<u16>> = (0..sampling.n_replicates)
-            .into_par_iter()
-            .map(|number| {
-                let mut row = vec![0u16; data.n_probes];
-                sampling.plan.draw(number, 1, |probe, _| {
-                    row[probe] = row[probe].saturating_add(1);
-                });
-                row
-            })
-            .collect();
-        let mut counts = vec![0; n_replicates * data.n_probes];
-        for (probe, slots) in counts.chunks_exact_mut(n_replicates).enumerate() {
-            slots
-                .iter_mut()
-                .zip(&rows)
-                .for_each(|(slot, row)| *slot = row[probe]);
-        }
-        let empty = Mat::zeros(0, 0);
-        let mut own = Self {
-            data,
-            counts,
-            n_replicates,
-            means: empty.clone(),
-            squares: empty,
-        };
-        let (n, dim) = (data.n_probes as f64, data.dim);
-        let sums = own.blocks(data.n_boxes * dim, |column, start, out| {
-            let values = data.column(column / dim, column % dim);
-            out.copy_from_slice(&values[start..start + out.len()]);
-        });
-        own.means = Mat::from_fn(n_replicates, data.n_boxes * dim, |r, c| sums[(r, c)] / n);
-        let sums = own.blocks(data.n_boxes, |at, start, out| {
-            data.products((at, at), start, out)
-        });
-        own.squares = Mat::from_fn(n_replicates, data.n_boxes, |r, at| {
-            sums[(r, at)] - n * own.mean_product(r, at, at)
-        });
-        Ok(own)
-    }
-
-    /// `<m_a, m_b>` of a replicate.
-    fn mean_product(&self, replicate: usize, a: usize, b: usize) -> f64 {
-        let dim = self.data.dim;
-        let mean = |box_: usize, at: usize| self.means[(replicate, box_ * dim + at)];
-        (0..dim).map(|at| mean(a, at) * mean(b, at)).sum()
-    }
-
-    /// Weighted sums over probes of many columns, blocks of columns side by side.
-    fn blocks(&self, n_columns: usize, fill: impl Fn(usize, usize, &mut [f64]) + Sync) -> Mat<f64> {
-        let starts: Vec<usize> = (0..n_columns).step_by(COLUMNS).collect();
-        let parts: Vec<Mat<f64>> = starts
-            .par_iter()
-            .map(|&first| {
-                let width = COLUMNS.min(n_columns - first);
-                self.sums(width, |column, start, out| fill(first + column, start, out))
-            })
-            .collect();
-        Mat::from_fn(self.n_replicates, n_columns, |row, column| {
-            parts[column / COLUMNS][(row, column % COLUMNS)]
-        })
-    }
-
-    /// Weighted sums over probes `[n_replicates, width]`; `fill(column, start, out)` gives the
-    /// values of a column for the probes from `start` on.
-    fn sums(&self, width: usize, fill: impl Fn(usize, usize, &mut [f64])) -> Mat<f64> {
-        let mut sums = Mat::zeros(self.n_replicates, width);
-        let mut values = vec![0.0; PROBES * width];
-        let mut weights = vec![0.0; PROBES * self.n_replicates];
-        for start in (0..self.data.n_probes).step_by(PROBES) {
-            let n = PROBES.min(self.data.n_probes - start);
-            for (column, out) in values[..n * width].chunks_exact_mut(n).enumerate() {
-                fill(column, start, out);
-            }
-            let own = start * self.n_replicates..(start + n) * self.n_replicates;
-            let cells = weights.iter_mut().zip(&self.counts[own]);
-            cells.for_each(|(weight, &count)| *weight = f64::from(count));
-            let size = n * self.n_replicates;
-            let left = MatRef::from_column_major_slice(&weights[..size], self.n_replicates, n);
-            let right = MatRef::from_column_major_slice(&values[..n * width], n, width);
-            matmul(sums.as_mut(), Accum::Add, left, right, 1.0, Par::Seq);
-        }
-        sums
-    }
-
-    fn intervals(
-        &self,
-        block: &[(usize, usize)],
-        estimates: &[f64],
-        sampling: Sampling<'_>,
-    ) -> Result<Vec<(f64, f64)>> {
-        let n = self.data.n_probes as f64;
-        let sums = self.sums(block.len(), |at, start, out| {
-            self.data.products(block[at], start, out);
-        });
-        let each = block.iter().zip(estimates).enumerate();
-        each.map(|(at, (&(a, b), &estimate))| {
-            let mut values: Vec<f64> = (0..self.n_replicates)
-                .map(|r| {
-                    let inner = sums[(r, at)] - n * self.mean_product(r, a, b);
-                    ratio(inner, self.squares[(r, a)], self.squares[(r, b)])
-                })
-                .collect();
-            ends(&mut values, estimate, n, sampling)
-        })
-        .collect()
-    }
 }
 
 /// Interval around an estimate from its replicates.

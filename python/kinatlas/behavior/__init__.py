@@ -8,27 +8,27 @@ those a similarity with intervals, or tasks that rank like any other. See docs/b
 from __future__ import annotations
 
 from kinatlas.behavior.accounts import Accounts, accounts, dry_run
+from kinatlas.behavior.aligned import alignment
 from kinatlas.behavior.asking import ask
 from kinatlas.behavior.baselines import baseline_scores, pareto_front, with_baselines
 from kinatlas.behavior.boxes import (
     Answer,
     BlackBox,
     CallableBox,
-    EstimatorBox,
     Price,
     fingerprint,
-    negated,
 )
 from kinatlas.behavior.budget import Budget
 from kinatlas.behavior.codecs import character_ngrams
 from kinatlas.behavior.drift import same_endpoint
 from kinatlas.behavior.embed import embed_behavior, surrogate_similarity
 from kinatlas.behavior.endpoint import Endpoint
+from kinatlas.behavior.estimators import EstimatorBox
 from kinatlas.behavior.features import TextFeatures, encoder_features, tfidf_features
 from kinatlas.behavior.ledger import Ledger
+from kinatlas.behavior.negation import negated
 from kinatlas.behavior.paired import (
     BehaviorSimilarity,
-    alignment,
     calls_needed,
     paired_similarity,
 )

@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
-
-import numpy as np
 
 from kinatlas._checks import check_choice, check_names
 from kinatlas.errors import FormatError
@@ -18,12 +16,10 @@ __all__ = [
     "Answer",
     "BlackBox",
     "CallableBox",
-    "EstimatorBox",
     "Output",
     "Price",
     "digest",
     "fingerprint",
-    "negated",
 ]
 
 Output = Literal["probabilities", "logprobs", "label", "number", "text"]
@@ -182,61 +178,6 @@ class CallableBox:
         return self.function(texts)
 
 
-def EstimatorBox(
-    estimator: Any, id: str, *, version: str = "1", labels: Sequence[str] | None = None
-) -> CallableBox:
-    """Return a fitted scikit-learn classifier or regressor of texts as a black box.
-
-    ``predict_proba`` is preferred; then ``decision_function`` of two classes through a logistic
-    function; then ``predict``. Labels default to ``classes_``.
-
-    Raises
-    ------
-    FormatError
-        If the estimator can predict nothing.
-
-    Examples
-    --------
-    >>> from sklearn.feature_extraction.text import CountVectorizer
-    >>> from sklearn.linear_model import LogisticRegression
-    >>> from sklearn.pipeline import make_pipeline
-    >>> model = make_pipeline(CountVectorizer(), LogisticRegression())
-    >>> box = EstimatorBox(model.fit(["good", "bad"], ["pos", "neg"]), "bag")
-    >>> box.labels, len(box(["good", "bad", "fine"]))
-    (('neg', 'pos'), 3)
-    """
-    found = getattr(estimator, "classes_", None)
-    names = tuple(str(name) for name in (labels if labels is not None else _given(found)))
-    if hasattr(estimator, "predict_proba"):
-        return CallableBox(
-            lambda texts: np.asarray(estimator.predict_proba(texts)).tolist(),
-            id, version, "probabilities", names, deterministic=True,
-        )  # fmt: skip
-    if hasattr(estimator, "decision_function") and len(names) == 2:
-
-        def logistic(texts: list[str]) -> list[list[float]]:
-            margins = np.clip(np.asarray(estimator.decision_function(texts)), -500, 500)
-            first = 1 / (1 + np.exp(margins))
-            return np.stack([first, 1 - first], axis=1).tolist()  # type: ignore[no-any-return]
-
-        return CallableBox(logistic, id, version, "probabilities", names, deterministic=True)
-    if not hasattr(estimator, "predict"):
-        raise FormatError(f"box {id!r}: {type(estimator).__name__} has no predict method")
-    if names:
-        return CallableBox(
-            lambda texts: [str(name) for name in estimator.predict(texts)],
-            id, version, "label", names, deterministic=True,
-        )  # fmt: skip
-    return CallableBox(
-        lambda texts: [float(number) for number in estimator.predict(texts)],
-        id, version, "number", deterministic=True,
-    )  # fmt: skip
-
-
-def _given(values: Any) -> Sequence[Any]:
-    return () if values is None else list(values)
-
-
 def digest(value: Any) -> str:
     """Return the SHA-256 of a JSON value, the same on every machine.
 
@@ -261,64 +202,3 @@ def fingerprint(box: BlackBox) -> str:
     words = None if box.verbalizers is None else {k: list(v) for k, v in box.verbalizers.items()}
     labels = None if box.labels is None else list(box.labels)
     return digest([box.id, box.version, box.output, labels, words])
-
-
-def negated(box: CallableBox, id: str | None = None) -> CallableBox:
-    """Return the box that says the opposite: every centred logit, and every number, times -1.
-
-    Raises
-    ------
-    FormatError
-        If the answers have no opposite: free text, or hard labels of more than two classes.
-
-    Examples
-    --------
-    >>> box = CallableBox(lambda texts: [[0.75, 0.25]] * len(texts), "a", labels=("yes", "no"))
-    >>> negated(box)(["x"])
-    [[0.25, 0.75]]
-    """
-    name = id or f"not {box.id}"
-    if box.verbalizers is not None and box.labels is not None and len(box.labels) == 2:
-        first, second = box.labels
-        swapped = {first: box.verbalizers[second], second: box.verbalizers[first]}
-        return replace(box, id=name, verbalizers=swapped)
-    if box.output == "number":
-        return replace(box, id=name, function=_after(box.function, lambda value: -float(value)))
-    if box.output == "probabilities" and box.labels is not None:
-        labels = box.labels
-        return replace(box, id=name, function=_after(box.function, lambda v: _inverse(v, labels)))
-    if box.output == "label" and box.labels is not None and len(box.labels) == 2:
-        other = dict(zip(box.labels, reversed(box.labels), strict=True))
-        return replace(
-            box, id=name, function=_after(box.function, lambda value: other.get(value, value))
-        )
-    raise FormatError(f"box {box.id!r}: answers of kind {box.output!r} have no opposite")
-
-
-def _inverse(value: Any, labels: tuple[str, ...]) -> Any:
-    ordered = [value[name] for name in labels] if isinstance(value, Mapping) else list(value)
-    if len(ordered) == 2:
-        return [ordered[1], ordered[0]]
-    # A certain answer has no finite opposite; the smallest float keeps it a probability.
-    weights = [1 / max(float(share), 1e-300) for share in ordered]
-    return [weight / sum(weights) for weight in weights]
-
-
-def _after(function: Callable[[list[str]], Any], change: Callable[[Any], Any]) -> Any:
-    def changed(found: Any) -> list[Any]:
-        return [
-            replace(one, value=change(one.value)) if isinstance(one, Answer) else change(one)
-            for one in found
-        ]
-
-    def called(texts: list[str]) -> Any:
-        found = function(texts)
-        if hasattr(found, "__await__"):
-
-            async def awaited() -> list[Any]:
-                return changed(await found)
-
-            return awaited()
-        return changed(found)
-
-    return called
