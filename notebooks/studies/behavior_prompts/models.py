@@ -1,8 +1,8 @@
-"""Answers of SmolLM2 under four prompts and of a frozen sentence encoder under three verbalizers.
+"""Answers of SmolLM2 under three prompts and of a frozen sentence encoder under three verbalizers.
 
     python models.py CACHE_FOLDER      (torch, transformers, gguf, onnxruntime, tokenizers)
 
-Reads CACHE/texts.json, which prepare.py wrote, and adds CACHE/models.json, box by box: what is
+Reads CACHE/texts.json of prepare.py and adds CACHE/models.json, box by box: what is
 done is not done again. Weights come from the pinned packages and are only read.
 """
 
@@ -22,7 +22,6 @@ PROMPTS = {
     "smol plain": ("{text}\nSentiment:", ("negative", "positive")),
     "smol review": ("Review: {text}\nThe review is", ("bad", "good")),
     "smol question": ('Is this text positive? "{text}" Answer yes or no:', ("no", "yes")),
-    "smol odd": ("{text} The weather today is", ("bad", "good")),
 }
 VERBALIZERS = {
     "minilm words": ("negative, bad", "positive, good"),
@@ -87,7 +86,7 @@ def smol_answers(
     torch.set_num_threads(2)
     file = unpacked(cache, SMOL, ".gguf")
     tokenizer = AutoTokenizer.from_pretrained(cache, gguf_file=file.name)
-    model = AutoModelForCausalLM.from_pretrained(cache, gguf_file=file.name, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(cache, gguf_file=file.name, dtype=torch.bfloat16)
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     tokenizer.padding_side = "left"
     ids = [tokenizer(" " + word)["input_ids"][0] for word in words]
@@ -96,7 +95,7 @@ def smol_answers(
     with torch.no_grad():
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]
-            prompts = [template.replace("{text}", texts[at][:240]) for at in rows]
+            prompts = [template.replace("{text}", texts[at][:200]) for at in rows]
             batch = tokenizer(prompts, return_tensors="pt", padding=True)
             logits = model(**batch, logits_to_keep=1).logits[:, -1].double()
             shares = torch.softmax(logits, dim=-1)[:, ids].numpy()
@@ -108,7 +107,7 @@ def smol_answers(
 def main() -> None:
     """Answer whatever is not answered yet."""
     cache = Path(sys.argv[1])
-    texts = json.loads((cache / "texts.json").read_text())
+    texts, is_asked = json.loads((cache / "texts.json").read_text())
     path = cache / "models.json"
     known = json.loads(path.read_text()) if path.exists() else {}
     if not set(VERBALIZERS) <= set(known):
@@ -117,7 +116,11 @@ def main() -> None:
         path.write_text(json.dumps(known))
     for name, (template, words) in PROMPTS.items():
         if name not in known:
-            known[name] = smol_answers(cache, texts, template, words).tolist()
+            # Texts that only describe a data set need no answer of a model.
+            asked = [at for at, text in enumerate(texts) if is_asked[at]]
+            table = np.tile([0.5, 0.0], (len(texts), 1))
+            table[asked] = smol_answers(cache, [texts[at] for at in asked], template, words)
+            known[name] = table.tolist()
             path.write_text(json.dumps(known))
             print(name, flush=True)
 

@@ -4,8 +4,8 @@
     python models.py CACHE_FOLDER            then: models and prompts
     python prepare.py CACHE_FOLDER pack      last: data/behavior/prompts.npz
 
-384 probes of all four domains; for movies and amazon 300 labelled texts to embed the data set and
-200 more for the truth. No text is kept, only 128 features of each and the answers.
+256 probes of all four domains; for movies and amazon 300 labelled texts to embed the data set and
+150 more for the truth. No text is kept, only 128 features of each and the answers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from texts import lexicon, read
 from kinatlas.behavior import tfidf_features
 
 OUT = Path("python/kinatlas/data/behavior/prompts.npz")
-PROBES, EMBEDDED, JUDGED, N_FEATURES = 384, 300, 200, 128
+PROBES, EMBEDDED, JUDGED, N_FEATURES = 256, 300, 150, 128
 SETS = ("movies", "amazon")
 
 
@@ -45,7 +45,8 @@ def main() -> None:
     texts, domains, ratings, part, rows = chosen(cache)
     some = [texts[at] for at in rows]
     if sys.argv[2] == "texts":
-        (cache / "texts.json").write_text(json.dumps(some))
+        is_asked = [True] * PROBES + ([False] * EMBEDDED + [True] * JUDGED) * len(SETS)
+        (cache / "texts.json").write_text(json.dumps([some, is_asked]))
         return
     train = np.flatnonzero(part == 0)
     boxes = lexicon_boxes(lexicon(cache)) | rule_boxes()
