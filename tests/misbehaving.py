@@ -88,6 +88,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.fail(429, f"slow down, {SECRET}", {"Retry-After": "0.3"})
         if trouble == "500":
             return self.fail(500, "it is not you, it is me")
+        if trouble == "400":
+            return self.fail(400, "this text is too long")
         if trouble == "401":
             return self.fail(401, f"wrong key {self.headers['Authorization']}")
         if trouble == "timeout":

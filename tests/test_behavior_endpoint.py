@@ -105,6 +105,14 @@ def test_a_wrong_key_stops_the_run_and_is_written_nowhere(tmp_path: Path) -> Non
     assert SECRET.encode() not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
 
 
+def test_a_text_the_endpoint_will_not_take_costs_only_itself(tmp_path: Path) -> None:
+    desk = Desk({"plain": ["400"] * 99})
+    with serving(desk) as address, Ledger(tmp_path / "answers.db") as ledger:
+        found = ask(box(address), bank(1), ledger)
+    assert (found.columns["error"], found.columns["ok"]) == ([1], [10])
+    assert desk.seen == dict.fromkeys(desk.seen, 1), "a final refusal was asked again"
+
+
 def test_the_rate_limit_spreads_the_calls(tmp_path: Path) -> None:
     pytest.importorskip("aiolimiter")
     desk = Desk()

@@ -22,6 +22,8 @@ __all__ = ["Caller", "Question"]
 
 # A box that fails this often before its first success is broken; asking on would only cost.
 _HOPELESS = 20
+# A wrong key, a forbidden or an unknown model: no other text would fare better.
+_HOPELESS_KINDS = ("http_401", "http_403", "http_404")
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Caller:
                 return
             self._give_up(questions, state, str(error))
         except EndpointError as error:
-            if error.is_final and error.kind.startswith("http_"):
+            if error.kind in _HOPELESS_KINDS:
                 raise
             self._give_up(questions, state, f"{error.kind}: {error}", error.kind == "refused")
 
