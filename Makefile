@@ -66,6 +66,7 @@ bench: dev ## measure our kernels beside their peers, in one run
 	$(BIN)/python benches/embeddings.py
 	$(BIN)/python benches/consistency.py
 	$(BIN)/python benches/superposition.py
+	$(BIN)/python benches/behavior.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benches/transferability.py
 
 fixtures: dev ## rewrite tests/fixtures with today's peft

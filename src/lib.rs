@@ -5,6 +5,7 @@
 //! random -> resampling` form the ground; every room stands on the ground and on no other room,
 //! except that `evaluation` stands on `selection`, and `consistency` on both.
 
+pub mod behavior;
 pub mod consistency;
 pub mod element;
 pub mod embeddings;

@@ -46,5 +46,11 @@ def test_importing_the_package_loads_no_framework_and_no_room_it_does_not_need()
     ).stdout.split()
     heavy = {"torch", "matplotlib", "pandas", "polars", "pyarrow", "scipy", "sklearn", "rich"}
     assert not heavy & set(loaded)
-    rooms = {"kinatlas.icl", "kinatlas.plotting", "kinatlas.datasets", "kinatlas.superposition"}
+    rooms = {
+        "kinatlas.behavior",
+        "kinatlas.icl",
+        "kinatlas.plotting",
+        "kinatlas.datasets",
+        "kinatlas.superposition",
+    }
     assert not {*rooms, "tempfile"} & set(loaded)

@@ -34,6 +34,7 @@ FLOORS = [
 BESIDE = {"torch"}
 TWINS = {
     "_reference",
+    "_reference_behavior",
     "_reference_consistency",
     "_reference_embeddings",
     "_reference_evaluation",
@@ -43,16 +44,19 @@ TWINS = {
 FACADE = {"__init__", "kinatlas"}
 FRAMEWORKS = {"torch", "jax", "tensorflow", "transformers", "peft"}
 OPTIONAL = FRAMEWORKS | {
+    "aiolimiter",
     "babel",
     "matplotlib",
     "narwhals",
     "num2words",
+    "openai",
     "pandas",
     "polars",
     "pyarrow",
     "rich",
     "scipy",
     "sklearn",
+    "tenacity",
     "tqdm",
     "typer",
 }
@@ -111,7 +115,8 @@ def allowed(room: str) -> set[str] | None:
     if room in GROUND:
         return set(GROUND[: GROUND.index(room)])
     if room in BESIDE:
-        return set(GROUND) | {"embeddings", "composition", "icl", "io", "superposition"}
+        beside = {"behavior", "embeddings", "composition", "icl", "io", "superposition"}
+        return set(GROUND) | beside
     if room in TWINS:
         return set(GROUND)
     floor = next(number for number, rooms in enumerate(FLOORS) if room in rooms)

@@ -35,9 +35,10 @@ from kinatlas.similarity import (
 from kinatlas.tasks import Atlas, LowRank, LowRankAtlas, Task, split_seeds
 
 if TYPE_CHECKING:
-    from kinatlas import consistency, datasets, icl, plotting, superposition
+    from kinatlas import behavior, consistency, datasets, icl, plotting, superposition
+    from kinatlas.behavior import embed_behavior
 else:
-    _LAZY = ("consistency", "datasets", "icl", "plotting", "superposition")
+    _LAZY = ("behavior", "consistency", "datasets", "icl", "plotting", "superposition")
 
     def __getattr__(name: str) -> object:
         """Load a room that few scripts need when it is first asked for."""
@@ -45,6 +46,10 @@ else:
             from importlib import import_module
 
             return import_module(f"kinatlas.{name}")
+        if name == "embed_behavior":
+            from kinatlas.behavior import embed_behavior
+
+            return embed_behavior
         raise AttributeError(f"module 'kinatlas' has no attribute {name!r}")
 
 
@@ -61,9 +66,11 @@ __all__ = [
     "Task",
     "TransferTable",
     "__version__",
+    "behavior",
     "compare_methods",
     "consistency",
     "datasets",
+    "embed_behavior",
     "embed_fisher",
     "embed_states",
     "embed_task_vector",

@@ -421,3 +421,54 @@ def superposition_discriminant(
 def superposition_placed(
     states: _Floats, plane: tuple[list[float], list[float], list[float]]
 ) -> tuple[_Floats, npt.NDArray[np.int64]]: ...
+
+_Codec: TypeAlias = tuple[str, float, float, int]
+_Draws: TypeAlias = tuple[npt.NDArray[np.int64], int, float, int, bool]
+
+def behavior_coordinates(
+    answers: npt.NDArray[np.float64], codec: _Codec
+) -> npt.NDArray[np.float64]: ...
+def behavior_paired(
+    responses: npt.NDArray[np.float64],
+    draws: _Draws,
+    n_threads: int | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> npt.NDArray[np.float64]: ...
+def behavior_nested(
+    answers: npt.NDArray[np.float64],
+    codec: _Codec,
+    draws: _Draws,
+    n_threads: int | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> npt.NDArray[np.float64]: ...
+def behavior_split_half(
+    answers: npt.NDArray[np.float64],
+    codec: _Codec,
+    halvings: tuple[int, int],
+    n_threads: int | None = None,
+) -> list[float]: ...
+def behavior_alignment(
+    first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], is_ranked: bool
+) -> float: ...
+def behavior_drift(
+    before: npt.NDArray[np.float64],
+    after: npt.NDArray[np.float64],
+    permutations: tuple[int, int],
+    n_threads: int | None = None,
+) -> tuple[float, float]: ...
+def ridge_moments(
+    features: npt.NDArray[np.float64], responses: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]: ...
+def ridge_fit(
+    moments: npt.NDArray[np.float64], n_features: int, penalty: float
+) -> tuple[npt.NDArray[np.float64], float]: ...
+def ridge_posterior(
+    moments: npt.NDArray[np.float64], n_features: int, penalty: float, draws: tuple[int, int]
+) -> npt.NDArray[np.float64]: ...
+def ridge_left_out(
+    features: npt.NDArray[np.float64],
+    responses: npt.NDArray[np.float64],
+    penalties: Sequence[float],
+) -> npt.NDArray[np.float64]: ...
+def symmetric_root(covariance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]: ...
+def behavior_shares(responses: npt.NDArray[np.float64]) -> tuple[list[str], list[float]]: ...

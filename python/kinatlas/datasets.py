@@ -9,7 +9,7 @@ import csv
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,7 +17,10 @@ from kinatlas._checks import check_choice
 from kinatlas.evaluation import TransferTable
 from kinatlas.tasks import Atlas, Provenance
 
-__all__ = ["PromptStudy", "load_minilm_prompts"]
+if TYPE_CHECKING:
+    from kinatlas.behavior import Responses, TextFeatures
+
+__all__ = ["BehaviorStudy", "PromptStudy", "load_behavior_study", "load_minilm_prompts"]
 
 _TWIN = "sent_movie_twin"
 _CONTROLS = ("sent_tweet_permuted", "untrained_prompt")
@@ -139,4 +142,88 @@ def _atlas(
         {name: prompts[f"{name}/seed{seed}"] for name in names},
         space=f"{origin.base_model}|PROMPT_TUNING|dim=384",
         provenance=dict.fromkeys(names, origin),
+    )
+
+
+@dataclass(frozen=True)
+class BehaviorStudy:
+    """Answers of real black boxes to real texts, as numbers; texts are known by number only.
+
+    Attributes
+    ----------
+    responses
+        Answers "negative" or "positive" of every box to the probes.
+    features
+        Frozen features of the texts, by their names.
+    embedded
+        For every data set, names and gold labels of the texts that describe it.
+    judged
+        For every data set, answers of every box to other texts of it, and their gold labels.
+    provenance
+        How the numbers were made.
+    """
+
+    responses: Responses
+    features: TextFeatures
+    embedded: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
+    judged: Mapping[str, tuple[Responses, tuple[str, ...]]]
+    provenance: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"BehaviorStudy: {self.responses!r}; data sets {', '.join(self.judged)}"
+
+
+def load_behavior_study() -> BehaviorStudy:
+    """Return word lists, rules, classifiers, MiniLM and SmolLM2 with prompts, answering snippets.
+
+    References
+    ----------
+    Made by ``notebooks/studies/behavior_prompts``; texts and ratings by Hutto and Gilbert (2014).
+
+    Examples
+    --------
+    >>> study = load_behavior_study()
+    >>> study.responses.labels, sorted(study.judged)
+    (('negative', 'positive'), ['amazon', 'movies'])
+    """
+    from importlib.resources import as_file, files
+
+    from kinatlas.behavior import Responses, encoder_features
+
+    with as_file(files("kinatlas") / "data" / "behavior") as folder:
+        provenance = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+        with np.load(folder / "prompts.npz", allow_pickle=False) as archive:
+            held = {key: archive[key] for key in archive.files}
+    labels = ("negative", "positive")
+    table, part = held["features"].astype(np.float64), held["part"]
+
+    def named(rows: Any) -> list[str]:
+        return [f"snippet {at}" for at in rows]
+
+    def answered(rows: Any) -> Responses:
+        shares = np.clip(held["positive"][:, rows].astype(np.float64), 1e-6, 1 - 1e-6)
+        arrays = {
+            str(name): np.stack([1 - own, own], axis=1)
+            for name, own in zip(held["boxes"], shares, strict=True)
+        }
+        return Responses.from_arrays(arrays, labels=labels, texts=named(rows))
+
+    def gold(rows: Any) -> tuple[str, ...]:
+        return tuple(labels[int(held["is_positive"][at])] for at in rows)
+
+    rows = {name: np.flatnonzero(part == name) for name in dict.fromkeys(part.tolist())}
+    sets = [name.split()[0] for name in rows if name.endswith(" judged")]
+    features = encoder_features(
+        lambda texts: table[[int(text.split()[1]) for text in texts]],
+        named(rows["probes"]),
+        name="tfidf-svd of snippets",
+    )
+    described = {name: rows[f"{name} embedded"] for name in sets}
+    judged = {name: rows[f"{name} judged"] for name in sets}
+    return BehaviorStudy(
+        responses=answered(rows["probes"]),
+        features=features,
+        embedded={name: (tuple(named(own)), gold(own)) for name, own in described.items()},
+        judged={name: (answered(own), gold(own)) for name, own in judged.items()},
+        provenance=provenance,
     )

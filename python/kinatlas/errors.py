@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = [
     "DTypeError",
     "DegenerateRankingWarning",
+    "EndpointError",
     "FormatError",
     "KinAtlasError",
     "KinAtlasWarning",
@@ -60,6 +61,29 @@ class MixtureError(KinAtlasError, ValueError):
 
 class MissingDependencyError(KinAtlasError, ImportError):
     """An optional package that this call needs is not installed."""
+
+
+class EndpointError(KinAtlasError, ConnectionError):
+    """An endpoint that gave no answer: ``kind`` names why, ``retry_after`` says when to come back.
+
+    ``is_final`` marks what no repetition can mend, such as a wrong key.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        kind: str = "error",
+        retry_after: float | None = None,
+        is_final: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.retry_after = retry_after
+        self.is_final = is_final
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        """Pickle with every field."""
+        return type(self), (str(self), self.kind, self.retry_after, self.is_final)
 
 
 class KinAtlasWarning(UserWarning):

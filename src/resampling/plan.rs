@@ -92,7 +92,7 @@ impl Plan {
     }
 
     /// Hands `visit(target, seeds)` every draw of replicate `number`.
-    pub(super) fn draw(&self, number: u64, n_seeds: usize, mut visit: impl FnMut(usize, &[usize])) {
+    pub fn draw(&self, number: u64, n_seeds: usize, mut visit: impl FnMut(usize, &[usize])) {
         let mut generator = stream(self.seed, number);
         let mut places: Vec<usize> = (0..n_seeds).collect();
         let mut targets = Vec::with_capacity(self.n_targets);

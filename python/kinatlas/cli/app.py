@@ -1,4 +1,4 @@
-"""The verbs: inspect, embed, similarity, rank, evaluate, demo."""
+"""The verbs: inspect, embed, similarity, rank, evaluate, probe, demo."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from kinatlas.cli.options import (
     Temperature,
 )
 from kinatlas.cli.output import print_csv, print_json, print_table
+from kinatlas.cli.probe import probe
 from kinatlas.evaluation.evaluate import Gain
 
 __all__ = ["app"]
@@ -39,6 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(embed)
+app.add_typer(probe, name="probe")
 
 
 def _version(asked: bool) -> None:

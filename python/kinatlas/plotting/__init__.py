@@ -1,5 +1,6 @@
 """Pictures of results. Every function returns matplotlib Axes and computes no new number."""
 
+from kinatlas.plotting.behavior import plot_pareto
 from kinatlas.plotting.decisions import plot_critical_difference, plot_gains, plot_risk_coverage
 from kinatlas.plotting.evaluation import plot_evaluation
 from kinatlas.plotting.icl import plot_decoupling_map, plot_loss_curves
@@ -21,6 +22,7 @@ __all__ = [
     "plot_gains",
     "plot_layer_sweep",
     "plot_loss_curves",
+    "plot_pareto",
     "plot_plane",
     "plot_prompts",
     "plot_rank_intervals",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kinatlas.selection.behavior import behavior_matrix
 from kinatlas.selection.rank import rank_sources
 from kinatlas.selection.ranking import NO_TRANSFER, RankedSource, Ranking
 from kinatlas.selection.transferability import transferability_matrix
@@ -12,6 +13,7 @@ __all__ = [
     "RankUncertainty",
     "RankedSource",
     "Ranking",
+    "behavior_matrix",
     "rank_sources",
     "transferability_matrix",
 ]

@@ -1,0 +1,255 @@
+"""The ledger: every call is written before it is made and after it was answered.
+
+SQLite in write-ahead mode was chosen over lines of JSON because a commit is atomic whatever the
+moment of a kill, a unique index makes a second answer to one question impossible rather than
+unlikely, and triggers refuse to change or delete a row. It is in the standard library. Each commit
+waits for the disk (``synchronous=FULL``).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from kinatlas.behavior.boxes import BlackBox, digest, fingerprint
+from kinatlas.behavior.probes import probe_key
+from kinatlas.behavior.secrets import check_no_secret, scrubbed
+from kinatlas.errors import FormatError
+
+__all__ = ["Key", "Ledger", "Outcome", "Record", "Written", "question_key"]
+
+_VERSION = 1
+_KEY = "box, prompt, params, probe, replicate"
+_SCHEMA = f"""
+CREATE TABLE boxes (box TEXT PRIMARY KEY, id TEXT, version TEXT, output TEXT, labels TEXT,
+                    verbalizers TEXT, is_deterministic INTEGER);
+CREATE TABLE prompts (prompt TEXT PRIMARY KEY, text TEXT);
+CREATE TABLE parameters (params TEXT PRIMARY KEY, text TEXT);
+CREATE TABLE probes (probe TEXT PRIMARY KEY, text TEXT, stratum TEXT);
+CREATE TABLE attempts (attempt INTEGER PRIMARY KEY AUTOINCREMENT, box TEXT, prompt TEXT,
+                       params TEXT, probe TEXT, replicate INTEGER, at TEXT,
+                       tokens INTEGER, cost REAL);
+CREATE TABLE outcomes (attempt INTEGER PRIMARY KEY REFERENCES attempts, kind TEXT, detail TEXT,
+                       latency_ms REAL, tokens_in INTEGER, tokens_out INTEGER, cost REAL,
+                       model TEXT);
+CREATE TABLE answers (attempt INTEGER PRIMARY KEY REFERENCES attempts, box TEXT, prompt TEXT,
+                      params TEXT, probe TEXT, replicate INTEGER, status TEXT, value TEXT,
+                      mass REAL, reason TEXT, model TEXT);
+CREATE UNIQUE INDEX answered_once ON answers ({_KEY}) WHERE status <> 'error';
+CREATE INDEX asked ON attempts ({_KEY});
+"""
+_TABLES = ("boxes", "prompts", "parameters", "probes", "attempts", "outcomes", "answers")
+
+#: Box, prompt, parameters, probe (all as hashes) and replicate: one question.
+Key = tuple[str, str, str, str, int]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one attempt: ``ok`` or the kind of trouble, and what it cost."""
+
+    kind: str
+    detail: str = ""
+    latency_ms: float = 0.0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float = 0.0
+    model: str | None = None
+
+
+@dataclass(frozen=True)
+class Written:
+    """An answer as the engine hands it over: attempt, question, status, raw value, reason."""
+
+    attempt: int
+    key: Key
+    status: str
+    value: Any
+    mass: float = 1.0
+    reason: str = ""
+    model: str | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """One answer as it is read back."""
+
+    key: Key
+    status: str
+    value: Any
+    reason: str
+    model: str | None
+
+
+def question_key(box: BlackBox, text: str, replicate: int = 0) -> Key:
+    """Return the key of one question to one box.
+
+    Examples
+    --------
+    >>> from kinatlas.behavior import CallableBox
+    >>> question_key(CallableBox(len, "a", output="number"), "x")[-1]
+    0
+    """
+    prompt, params = probe_key(box.prompt), digest(dict(box.params))
+    return (fingerprint(box), prompt, params, probe_key(text), replicate)
+
+
+class Ledger:
+    """Append-only record of questions and answers in one SQLite file; also a context manager.
+
+    Raises
+    ------
+    FormatError
+        If the file is not a ledger of this version.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with Ledger(pathlib.Path(folder) / "answers.db") as ledger:
+    ...         print(len(ledger))
+    0
+    """
+
+    def __init__(self, path: str | Path, *, create: bool = True) -> None:
+        self.path = Path(path)
+        if not create and not self.path.exists():
+            raise FormatError(f"{self.path}: there is no such ledger")
+        try:
+            self._base = sqlite3.connect(
+                self.path, isolation_level=None, timeout=30, check_same_thread=False
+            )
+            self._base.execute("PRAGMA journal_mode=WAL")
+            self._base.execute("PRAGMA synchronous=FULL")
+            self._prepare()
+        except sqlite3.DatabaseError as error:
+            raise FormatError(f"{self.path}: not a ledger ({error})") from None
+
+    def _prepare(self) -> None:
+        # One immediate transaction, so that a kill leaves all tables or none, and two processes
+        # that open a new file at once do not both fill it.
+        self._base.execute("BEGIN IMMEDIATE")
+        try:
+            version = self._base.execute("PRAGMA user_version").fetchone()[0]
+            known = self._base.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            if version == 0 and known == 0:
+                for statement in _SCHEMA.split(";"):
+                    self._base.execute(statement)
+                for table in _TABLES:
+                    for verb in ("UPDATE", "DELETE"):
+                        self._base.execute(
+                            f"CREATE TRIGGER no_{verb}_{table} BEFORE {verb} ON {table} BEGIN "
+                            "SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+                        )
+                self._base.execute(f"PRAGMA user_version={_VERSION}")
+            elif version != _VERSION:
+                raise FormatError(
+                    f"{self.path}: ledger version {version}, this release reads {_VERSION}"
+                )
+        finally:
+            self._base.execute("COMMIT")
+
+    def register(self, box: BlackBox, texts: Sequence[str], strata: Sequence[str]) -> None:
+        """Write down a box and the probes it will be asked; raises FormatError on a secret."""
+        check_no_secret(box.params, box.id)
+        secrets = getattr(box, "secrets", ())
+        key = question_key(box, "")
+        words = (
+            None if box.verbalizers is None else {k: list(v) for k, v in box.verbalizers.items()}
+        )
+        labels = None if box.labels is None else list(box.labels)
+        self._base.execute("BEGIN IMMEDIATE")
+        self._base.execute(
+            "INSERT OR IGNORE INTO boxes VALUES (?,?,?,?,?,?,?)",
+            (key[0], box.id, box.version, box.output, json.dumps(labels), json.dumps(words),
+             box.deterministic),
+        )  # fmt: skip
+        prompt, params = scrubbed(box.prompt, secrets), json.dumps(dict(box.params), default=str)
+        self._base.execute("INSERT OR IGNORE INTO prompts VALUES (?,?)", (key[1], prompt))
+        self._base.execute(
+            "INSERT OR IGNORE INTO parameters VALUES (?,?)", (key[2], scrubbed(params, secrets))
+        )
+        rows = zip(map(probe_key, texts), texts, strata, strict=True)
+        self._base.executemany("INSERT OR IGNORE INTO probes VALUES (?,?,?)", rows)
+        self._base.execute("COMMIT")
+
+    def answered(self, *, with_errors: bool = True) -> set[Key]:
+        """Return the questions that have their answer; calls that failed for good count too."""
+        rule = "" if with_errors else " WHERE status <> 'error'"
+        return set(self._base.execute(f"SELECT DISTINCT {_KEY} FROM answers{rule}"))
+
+    def begin(self, calls: Iterable[tuple[Key, int, float]]) -> list[int]:
+        """Write that calls are about to be made, each with its most tokens and money."""
+        now = datetime.now(timezone.utc).isoformat()
+        self._base.execute("BEGIN IMMEDIATE")
+        found = [
+            self._base.execute(
+                f"INSERT INTO attempts ({_KEY}, at, tokens, cost) VALUES (?,?,?,?,?,?,?,?)",
+                (*key, now, tokens, cost),
+            ).lastrowid
+            or 0
+            for key, tokens, cost in calls
+        ]
+        self._base.execute("COMMIT")
+        return found
+
+    def finish(
+        self,
+        outcomes: Iterable[tuple[int, Outcome]],
+        answers: Iterable[Written],
+        secrets: Sequence[str] = (),
+    ) -> None:
+        """Write what became of calls, and the answers they gave, in one commit."""
+        self._base.execute("BEGIN IMMEDIATE")
+        for attempt, one in outcomes:
+            self._base.execute(
+                "INSERT INTO outcomes VALUES (?,?,?,?,?,?,?,?)",
+                (attempt, one.kind, scrubbed(one.detail, secrets), one.latency_ms, one.tokens_in,
+                 one.tokens_out, one.cost, one.model),
+            )  # fmt: skip
+        for own in answers:
+            value = scrubbed(json.dumps(own.value, ensure_ascii=False, default=str), secrets)
+            self._base.execute(
+                # A question that another process answered meanwhile keeps its first answer.
+                "INSERT OR IGNORE INTO answers VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                (own.attempt, *own.key, own.status, value, own.mass,
+                 scrubbed(own.reason, secrets), own.model),
+            )  # fmt: skip
+        self._base.execute("COMMIT")
+
+    def records(self) -> Iterator[Record]:
+        """Yield the answers in the order of their keys, whatever order they came in."""
+        rows = self._base.execute(
+            f"SELECT {_KEY}, status, value, reason, model FROM answers "
+            f"ORDER BY {_KEY}, status = 'error', attempt"
+        )
+        last = None
+        for *key, status, value, reason, model in rows:
+            if tuple(key) != last:
+                last = tuple(key)
+                yield Record((*key,), status, json.loads(value), reason, model)
+
+    def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of a query that reads."""
+        return self._base.execute(query, values).fetchall()
+
+    def __len__(self) -> int:
+        return int(self.rows("SELECT count(*) FROM answers")[0][0])
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._base.close()
+
+    def __repr__(self) -> str:
+        return f"Ledger {str(self.path)!r}: {len(self)} answers"
