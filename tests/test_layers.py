@@ -43,6 +43,8 @@ FACADE = {"__init__", "kinatlas"}
 FRAMEWORKS = {"torch", "jax", "tensorflow", "transformers", "peft"}
 OPTIONAL = FRAMEWORKS | {
     "babel",
+    "dask",
+    "distributed",
     "matplotlib",
     "narwhals",
     "num2words",

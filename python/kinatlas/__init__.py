@@ -26,9 +26,9 @@ from kinatlas.similarity import (
 from kinatlas.tasks import Atlas, LowRank, LowRankAtlas, Task, split_seeds
 
 if TYPE_CHECKING:
-    from kinatlas import consistency, datasets, icl, plotting, superposition
+    from kinatlas import consistency, datasets, distributed, icl, plotting, superposition
 else:
-    _LAZY = ("consistency", "datasets", "icl", "plotting", "superposition")
+    _LAZY = ("consistency", "datasets", "distributed", "icl", "plotting", "superposition")
 
     def __getattr__(name: str) -> object:
         """Load a room that few scripts need when it is first asked for."""
@@ -54,6 +54,7 @@ __all__ = [
     "compare_methods",
     "consistency",
     "datasets",
+    "distributed",
     "errors",
     "evaluate",
     "icl",

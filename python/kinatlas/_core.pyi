@@ -173,6 +173,23 @@ def compare_tokens(
     progress: _Progress | None = None,
 ) -> tuple[_Floats, tuple[bool, str, _Alignment] | None, _Alignment | None]: ...
 
+# One block of a large comparison. Rows [n_rows * dim] of a frame and how many rows each averages.
+_Frame: TypeAlias = tuple[_Floats, _Whole]
+
+def fit_frame(sources: _PackedTokens, center: str | _Floats | None = None) -> _Frame: ...
+def decide_center(
+    sources: _PackedTokens, targets: _PackedTokens | None = None
+) -> tuple[bool, str, _Alignment]: ...
+
+# returns scores [n_targets * n_sources]
+def block_scores(
+    sources: _PackedTokens,
+    targets: _PackedTokens,
+    options: _KernelOptions,
+    frame: _Frame,
+    n_threads: int | None = None,
+) -> _Floats: ...
+
 # returns the saturation and the numbers of constant rows.
 def score_saturation(
     scores: _Floats, own: list[int | None], range: tuple[float, float] | None = None

@@ -12,13 +12,16 @@ __all__ = [
     "FormatError",
     "KinAtlasError",
     "KinAtlasWarning",
+    "LockedError",
     "MissingDependencyError",
     "MixtureError",
     "NonFiniteError",
+    "SchedulerError",
     "ShapeError",
     "SkippedAdapterWarning",
     "SpaceError",
     "UnknownNameError",
+    "WorkerError",
 ]
 
 
@@ -60,6 +63,18 @@ class MixtureError(KinAtlasError, ValueError):
 
 class MissingDependencyError(KinAtlasError, ImportError):
     """An optional package that this call needs is not installed."""
+
+
+class LockedError(KinAtlasError, OSError):
+    """Another job works on the same folder; wait for it, or choose another folder."""
+
+
+class SchedulerError(KinAtlasError, ConnectionError):
+    """A scheduler that cannot be reached, or has no worker."""
+
+
+class WorkerError(KinAtlasError, RuntimeError):
+    """A worker that died too often, or runs another release; finished blocks are kept."""
 
 
 class KinAtlasWarning(UserWarning):

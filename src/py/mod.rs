@@ -1,5 +1,6 @@
 //! The only room that knows Python: convert, detach, call, wrap.
 
+mod blocks;
 mod comparison;
 mod consistency;
 mod convert;
@@ -28,6 +29,7 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("is_debug_build", cfg!(debug_assertions))?;
+    blocks::register(module)?;
     comparison::register(module)?;
     consistency::register(module)?;
     embeddings::register(module)?;

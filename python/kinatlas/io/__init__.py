@@ -6,7 +6,8 @@ needed.
 """
 
 from kinatlas.io.load import inspect_folder, load_atlas
+from kinatlas.io.mapped import open_atlas
 from kinatlas.io.report import LoadEntry, LoadReport
 from kinatlas.io.save import save_atlas
 
-__all__ = ["LoadEntry", "LoadReport", "inspect_folder", "load_atlas", "save_atlas"]
+__all__ = ["LoadEntry", "LoadReport", "inspect_folder", "load_atlas", "open_atlas", "save_atlas"]

@@ -11,6 +11,7 @@ from kinatlas import _core
 from kinatlas._checks import check_n_threads, check_same_dim, check_same_space
 from kinatlas.errors import DTypeError, ShapeError
 from kinatlas.similarity.diagnostics import described, warn_if_degenerate
+from kinatlas.similarity.frames import explained
 from kinatlas.similarity.low_rank import compare_updates
 from kinatlas.similarity.matrix import SimilarityMatrix
 from kinatlas.similarity.options import Direction, Options
@@ -72,7 +73,7 @@ def token_similarity(
     1.0
     """
     if isinstance(source, Mapping) and isinstance(target, Mapping):
-        _refuse_token_options(center, k, temperature)
+        refuse_token_options(center, k, temperature)
         ours, theirs = (
             LowRankAtlas.from_factors({role: update})
             for role, update in (("source", source), ("target", target))
@@ -91,7 +92,7 @@ def token_similarity(
     # Bare arrays carry no space of their own and take that of the other side.
     if isinstance(source, Task) and isinstance(target, Task):
         check_same_space(source.space, target.space, "source", "target")
-    _check_fit(left, right, options)
+    check_fit(left, right, options)
     scores, _, _ = _core.compare_tokens(
         left._packed, right._packed, options.core(), options.center, 1
     )
@@ -162,15 +163,15 @@ def similarity_matrix(
     """
     n_threads = check_n_threads(n_threads)
     if isinstance(sources, LowRankAtlas):
-        _refuse_token_options(center, k, temperature)
-        return compare_updates(sources, _updates(targets), kernel, n_threads, progress)
+        refuse_token_options(center, k, temperature)
+        return compare_updates(sources, updates_of(targets), kernel, n_threads, progress)
     options = Options.checked(kernel, direction, normalize, center, k, temperature)
-    sources = _tokens(sources, "sources")
-    targets = None if targets is None else _tokens(targets, "targets")
+    sources = tokens_of(sources, "sources")
+    targets = None if targets is None else tokens_of(targets, "targets")
     rows = sources if targets is None else targets
     if targets is not None:
         check_same_space(sources.space, targets.space, "sources", "targets")
-    _check_fit(sources, rows, options)
+    check_fit(sources, rows, options)
     with bar(progress, len(rows) * len(sources)) as report:
         scores, decision, alignment = _core.compare_tokens(
             sources._packed,
@@ -188,12 +189,12 @@ def similarity_matrix(
         rows.names,
         sources.names,
         kernel,
-        options.recorded() | _explained(decision) | {"dtype": sources.dtype},
+        options.recorded() | explained(decision) | {"dtype": sources.dtype},
         diagnostics,
     )
 
 
-def _tokens(atlas: object, label: str) -> Atlas:
+def tokens_of(atlas: object, label: str) -> Atlas:
     if not isinstance(atlas, Atlas):
         raise DTypeError(
             f"{label}: got {type(atlas).__name__}, expected an Atlas; build one with "
@@ -202,7 +203,7 @@ def _tokens(atlas: object, label: str) -> Atlas:
     return atlas
 
 
-def _updates(atlas: object) -> LowRankAtlas | None:
+def updates_of(atlas: object) -> LowRankAtlas | None:
     if not (atlas is None or isinstance(atlas, LowRankAtlas)):
         raise DTypeError(
             f"targets: got {type(atlas).__name__}, expected a LowRankAtlas as the sources are"
@@ -210,30 +211,13 @@ def _updates(atlas: object) -> LowRankAtlas | None:
     return atlas
 
 
-def _refuse_token_options(center: Any, k: int | None, temperature: float | None) -> None:
+def refuse_token_options(center: Any, k: int | None, temperature: float | None) -> None:
     for name, value in (("center", center), ("k", k), ("temperature", temperature)):
         if value is not None:
             raise ValueError(f"{name}={value!r}: low-rank updates have no tokens to apply it to")
 
 
-def _explained(decision: tuple[bool, str, Any] | None) -> dict[str, Any]:
-    if decision is None:
-        return {}
-    centred, reason, (mean, median, share, n_pairs) = decision
-    return {
-        "center": "positions" if centred else None,
-        "center_asked": "auto",
-        "center_reason": reason,
-        "center_evidence": {
-            "diagonal_fraction": mean,
-            "median_diagonal_fraction": median,
-            "position_share": share,
-            "n_diagonal_pairs": n_pairs,
-        },
-    }
-
-
-def _check_fit(sources: Atlas, targets: Atlas, options: Options) -> None:
+def check_fit(sources: Atlas, targets: Atlas, options: Options) -> None:
     check_same_dim(sources.dim, targets.dim, "sources", "targets")
     sizes = {
         f"{role} {name!r}": count
