@@ -8,7 +8,8 @@ use super::convert::{PackedTokens, to_sizes};
 use super::detach::detached;
 use super::similarity::{Center, Numbers, Options, decided, origin};
 use crate::error::Error;
-use crate::similarity::{self, Frame, Origin, Sides, decide};
+use crate::similarity::{self, Frame, Normalize, Origin, Sides, decide};
+use crate::tokens::Tokens;
 
 /// Rows, one after the other, and how many rows were averaged into each.
 type Parts<'py> = (Bound<'py, PyArray1<f64>>, Bound<'py, PyArray1<i64>>);
@@ -61,16 +62,28 @@ fn block_scores<'py>(
     let scores = detached(py, n_threads, None, |monitor| {
         let (sources, targets) = (sources.widen(), targets.widen());
         let frame = Frame::fitted(rows, sources.dim, counts)?;
-        let (targets, frame) = (Some(&targets), &frame);
-        let sides = Sides {
-            sources: &sources,
-            targets,
-            frame,
-            normalize,
-        };
-        similarity::similarity(&sides, &settings, monitor)
+        similarity::similarity(
+            &sides(&sources, &targets, &frame, normalize),
+            &settings,
+            monitor,
+        )
     })?;
     Ok(scores.to_pyarray(py))
+}
+
+fn sides<'a>(
+    sources: &'a Tokens,
+    targets: &'a Tokens,
+    frame: &'a Frame,
+    normalize: Normalize,
+) -> Sides<'a> {
+    let targets = Some(targets);
+    Sides {
+        sources,
+        targets,
+        frame,
+        normalize,
+    }
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -188,7 +188,7 @@ class BlockFolder:
         return merge_blocks(self.plan, parts, self.sources, self.targets)
 
     def bands(self) -> Iterator[tuple[int, npt.NDArray[np.float64]]]:
-        """Give scores [n_rows, n_sources] of some targets at a time, with the number of the first."""
+        """Give the scores [n_rows, n_sources] of some targets at a time, and where they start."""
         top, parts = 0, list[npt.NDArray[np.float64]]()
         for block in self.plan:
             if block.rows[0] != top:
