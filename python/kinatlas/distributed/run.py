@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -169,6 +170,7 @@ def _check_space(found: BlockFolder, missing: list[Block]) -> None:
     free = shutil.disk_usage(found.path).free
     if needed > free:
         raise OSError(
+            errno.ENOSPC,
             f"{found.path}: {len(missing)} blocks need {needed:,} bytes, the disk has {free:,} "
-            "free. Free space, or choose another folder; finished blocks are kept"
+            "free. Free space, or choose another folder; finished blocks are kept",
         )
