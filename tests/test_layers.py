@@ -12,7 +12,17 @@ ROOT = Path(__file__).resolve().parents[1]
 PYTHON = ROOT / "python" / "kinatlas"
 RUST = ROOT / "src"
 
-GROUND = ["errors", "_core", "interop", "_checks", "_seeds", "_frames", "tasks"]
+GROUND = [
+    "errors",
+    "_core",
+    "interop",
+    "_checks",
+    "_seeds",
+    "_arrow_text",
+    "_arrow",
+    "_frames",
+    "tasks",
+]
 FLOORS = [
     {
         "io",
@@ -46,6 +56,7 @@ OPTIONAL = FRAMEWORKS | {
     "dask",
     "distributed",
     "matplotlib",
+    "nanoarrow",
     "narwhals",
     "num2words",
     "pandas",

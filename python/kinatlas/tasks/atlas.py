@@ -13,6 +13,7 @@ from kinatlas import _core
 from kinatlas._checks import (
     check_choice,
     check_known,
+    check_known_all,
     check_names,
     check_same_dim,
     check_same_space,
@@ -21,6 +22,7 @@ from kinatlas._checks import (
 from kinatlas._frames import as_html
 from kinatlas.errors import DTypeError, ShapeError
 from kinatlas.interop import as_stored, widened
+from kinatlas.tasks.arrow import ArrowTable
 from kinatlas.tasks.packing import pack
 from kinatlas.tasks.provenance import Provenance
 from kinatlas.tasks.task import Task
@@ -31,7 +33,7 @@ _ROWS_SHOWN = 12
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Atlas:
+class Atlas(ArrowTable):
     """Named tasks of one space in one packed buffer; build it with ``from_arrays``.
 
     Examples
@@ -95,8 +97,7 @@ class Atlas:
         names = check_names(arrays, "task")
         stored = [as_stored(arrays[name], f"task {name!r}") for name in names]
         known = provenance or {}
-        for name in known:
-            check_known(name, names, "provenance of task")
+        check_known_all(known, names, "provenance of task")
         origins = tuple(known.get(name, Provenance()) for name in names)
         packed, dtype = pack(names, stored)
         return cls(names, check_space(space), dtype, origins, *packed)
@@ -180,9 +181,8 @@ class Atlas:
         >>> atlas.select(["cb", "mnli"]).names
         ('cb', 'mnli')
         """
-        if isinstance(names, str):
-            names = [names]
-        return replace(Atlas.from_tasks(self[name] for name in names), report=self.report)
+        wanted = [names] if isinstance(names, str) else names
+        return replace(Atlas.from_tasks(self[name] for name in wanted), report=self.report)
 
     def rename(self, names: Mapping[str, str] | Callable[[str], str]) -> Atlas:
         """Return the same tasks under new names, given as ``{old: new}`` or a function.
@@ -268,8 +268,8 @@ class Atlas:
         return hash((self.names, self.space, self.dtype, self._buffer.shape))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        fields = (self.names, self.space, self.dtype, self.provenance)
-        return Atlas, (*fields, self._buffer, self._offsets, self.report)
+        fields = (self.names, self.space, self.dtype, self.provenance, self._buffer)
+        return Atlas, (*fields, self._offsets, self.report)
 
     def _head(self) -> str:
         counts = self.n_tokens
