@@ -35,7 +35,7 @@ test-python: dev
 
 test-torch: dev ## install torch and peft, run their tests, compare the fixtures with today's peft
 	$(BIN)/maturin develop --release --quiet --extras $(EXTRAS),peft
-	$(BIN)/python -m pytest -q tests -k "torch or peft or pickle"
+	$(BIN)/python -m pytest -q tests python/kinatlas/torch -k "torch or peft or pickle"
 
 fast: test-rust dev ## the tests worth running after each change
 	$(BIN)/python -m pytest -q -x -m "not slow"
@@ -62,6 +62,7 @@ bench: dev ## measure our kernels beside their peers, in one run
 	$(BIN)/maturin develop --release --quiet --extras $(EXTRAS),torch
 	cargo bench --no-default-features --bench product
 	$(BIN)/python benches/icl.py
+	$(BIN)/python benches/embeddings.py
 	$(BIN)/python benches/consistency.py
 	$(BIN)/python benches/superposition.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benches/transferability.py

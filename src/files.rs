@@ -2,6 +2,7 @@
 
 mod header;
 mod tensor;
+mod window;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use safetensors::tensor::Metadata;
 use crate::error::{Error, Result};
 
 pub use tensor::{Tensor, Values};
+pub use window::Window;
 pub use writer::serialize;
 
 // Below this, one read is as fast as a mapping and leaves nothing that another process could
@@ -25,14 +27,14 @@ const HEADER_LENGTH: usize = 8;
 
 enum Contents {
     Owned(Vec<u8>),
-    Mapped(Mmap),
+    Mapped(Mmap, File),
 }
 
 impl Contents {
     fn bytes(&self) -> &[u8] {
         match self {
             Contents::Owned(bytes) => bytes,
-            Contents::Mapped(mapping) => mapping,
+            Contents::Mapped(mapping, _) => mapping,
         }
     }
 }
@@ -137,7 +139,8 @@ fn read(path: &Path, label: &str) -> Result<Contents> {
         )));
     }
     if about.len() >= MAPPING_THRESHOLD {
-        return map(&file).map(Contents::Mapped).map_err(refused);
+        let mapping = map(&file).map_err(refused)?;
+        return Ok(Contents::Mapped(mapping, file));
     }
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(refused)?;
@@ -263,8 +266,10 @@ mod tests {
         let bytes: Vec<u8> = [1.0f32, 2.0].iter().flat_map(|v| v.to_le_bytes()).collect();
         let tensors: [(&str, &str, &[usize], &[u8]); 1] = [("x", "float32", &[1, 2], &bytes)];
         std::fs::write(&path, serialize(&tensors, &BTreeMap::new()).unwrap()).unwrap();
-        let mapping = map(&File::open(&path).unwrap()).unwrap();
-        let mapped = TensorFile::validated("mapped".into(), Contents::Mapped(mapping)).unwrap();
+        let file = File::open(&path).unwrap();
+        let mapping = map(&file).unwrap();
+        let mapped =
+            TensorFile::validated("mapped".into(), Contents::Mapped(mapping, file)).unwrap();
         assert_eq!(
             mapped.tensor("x").unwrap(),
             TensorFile::open(&path).unwrap().tensor("x").unwrap()

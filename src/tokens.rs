@@ -103,6 +103,27 @@ pub enum Stored<'a> {
 }
 
 impl Stored<'_> {
+    /// Number of rows of all tasks together.
+    pub fn n_rows(&self) -> usize {
+        let offsets = match self {
+            Stored::F16(ragged) => ragged.offsets(),
+            Stored::Bf16(ragged) => ragged.offsets(),
+            Stored::F32(ragged) => ragged.offsets(),
+            Stored::F64(ragged) => ragged.offsets(),
+        };
+        offsets.last().copied().unwrap_or(0)
+    }
+
+    /// Width of every token.
+    pub fn dim(&self) -> usize {
+        match self {
+            Stored::F16(ragged) => ragged.dim(),
+            Stored::Bf16(ragged) => ragged.dim(),
+            Stored::F32(ragged) => ragged.dim(),
+            Stored::F64(ragged) => ragged.dim(),
+        }
+    }
+
     /// The same tokens as `f64`, exactly.
     pub fn widen(&self) -> Tokens {
         match self {

@@ -69,7 +69,8 @@ def test_the_schema_is_that_of_a_multivector_column():
 def test_duckdb_and_pandas_take_and_give_atlases():
     duckdb = pytest.importorskip("duckdb")
     atlas = described("float64")
-    tasks = table = pa.table(atlas)  # duckdb looks the first name up
+    table = pa.table(atlas)
+    duckdb.register("tasks", table)
     assert ka.Atlas.from_arrow(duckdb.sql("select * from tasks")) == atlas
     longer = duckdb.sql("select * from tasks where len(tokens) > 2").to_arrow_table()
     assert ka.Atlas.from_arrow(longer) == atlas.select(["t2", "t3"])

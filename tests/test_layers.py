@@ -41,10 +41,11 @@ FLOORS = [
     {"report", "plotting", "datasets"},
     {"cli", "__main__"},
 ]
-BESIDE = {"torch"}
+BESIDE = {"torch", "sklearn"}
 TWINS = {
     "_reference",
     "_reference_consistency",
+    "_reference_embeddings",
     "_reference_evaluation",
     "_reference_superposition",
     "_reference_transferability",
@@ -55,6 +56,7 @@ OPTIONAL = FRAMEWORKS | {
     "babel",
     "dask",
     "distributed",
+    "faiss",
     "matplotlib",
     "nanoarrow",
     "narwhals",
@@ -122,8 +124,10 @@ def allowed(room: str) -> set[str] | None:
         return None
     if room in GROUND:
         return set(GROUND[: GROUND.index(room)])
+    if room == "sklearn":
+        return set(GROUND).union(*FLOORS[:3])
     if room in BESIDE:
-        return set(GROUND) | {"embeddings", "composition", "icl", "superposition"}
+        return set(GROUND) | {"embeddings", "composition", "icl", "io", "superposition"}
     if room in TWINS:
         return set(GROUND)
     floor = next(number for number, rooms in enumerate(FLOORS) if room in rooms)
@@ -153,17 +157,18 @@ def test_optional_packages_are_imported_inside_functions(path: Path) -> None:
     room = room_of(path)
     for module, eager in imports(path):
         package = module.split(".")[0]
-        if room in BESIDE and package == "torch":
+        if room in BESIDE and package == room:
             continue
         if room in FLOORS[-1] and package in {"typer", "rich"}:
             continue
         assert not (eager and package in OPTIONAL), f"{path.name} loads {module} at import"
 
 
-def test_nothing_below_imports_the_torch_room() -> None:
+@pytest.mark.parametrize("beside", sorted(BESIDE))
+def test_nothing_below_imports_the_rooms_of_frameworks(beside: str) -> None:
     for path in PYTHON_FILES:
         if room_of(path) not in BESIDE:
-            assert all(not module.startswith("kinatlas.torch") for module, _ in imports(path))
+            assert all(not module.startswith(f"kinatlas.{beside}") for module, _ in imports(path))
 
 
 @pytest.mark.parametrize(

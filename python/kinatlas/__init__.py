@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kinatlas import errors, io, transferability
+from kinatlas import embeddings, errors, io, transferability
 from kinatlas._core import __version__, num_threads, set_num_threads
+from kinatlas.embeddings import (
+    FisherAccumulator,
+    embed_fisher,
+    embed_states,
+    embed_task_vector,
+    embed_text,
+)
 from kinatlas.evaluation import (
     Evaluation,
     MethodComparison,
@@ -18,9 +25,11 @@ from kinatlas.report import Report
 from kinatlas.selection import Ranking, rank_sources
 from kinatlas.similarity import (
     SimilarityMatrix,
+    fuse_matrices,
     kernel_names,
     module_similarity,
     similarity_matrix,
+    task_vector_similarity,
     token_similarity,
 )
 from kinatlas.tasks import Atlas, LowRank, LowRankAtlas, Task, split_seeds
@@ -42,6 +51,7 @@ else:
 __all__ = [
     "Atlas",
     "Evaluation",
+    "FisherAccumulator",
     "LowRank",
     "LowRankAtlas",
     "MethodComparison",
@@ -55,8 +65,14 @@ __all__ = [
     "consistency",
     "datasets",
     "distributed",
+    "embed_fisher",
+    "embed_states",
+    "embed_task_vector",
+    "embed_text",
+    "embeddings",
     "errors",
     "evaluate",
+    "fuse_matrices",
     "icl",
     "io",
     "kernel_names",
@@ -70,6 +86,7 @@ __all__ = [
     "similarity_matrix",
     "split_seeds",
     "superposition",
+    "task_vector_similarity",
     "token_similarity",
     "transferability",
 ]

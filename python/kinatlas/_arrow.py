@@ -24,6 +24,7 @@ __all__ = [
     "refuse_nulls",
     "struct_stream",
     "text_column",
+    "vectors_of",
 ]
 
 _MOST_SMALL = 2**31 - 1
@@ -87,6 +88,15 @@ def lists_of(buffer: npt.NDArray[Any], offsets: npt.NDArray[np.int64]) -> Any:
     stored = offsets.astype(np.int32) if is_small else offsets
     kind = na.list_(token) if is_small else na.large_list(token)
     return na.c_array_from_buffers(kind, len(offsets) - 1, [None, stored], children=[rows])
+
+
+def vectors_of(values: npt.NDArray[np.float32]) -> Any:
+    """Return ``FixedSizeList<float32, n>`` over rows of numbers, which are only lent."""
+    na = nanoarrow()
+    n_rows, width = values.shape
+    flat = na.c_array_from_buffers(na.float32(), values.size, [None, values.reshape(-1)])
+    kind = na.fixed_size_list(na.float32(), width)
+    return na.c_array_from_buffers(kind, n_rows, [None], children=[flat])
 
 
 def batches(data: Any, label: str) -> Iterator[tuple[list[str], Any]]:

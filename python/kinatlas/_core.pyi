@@ -1,5 +1,5 @@
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, TypedDict, type_check_only
+from typing import Any, TypeAlias, TypedDict, final, type_check_only
 
 import numpy as np
 import numpy.typing as npt
@@ -190,11 +190,92 @@ def block_scores(
     n_threads: int | None = None,
 ) -> _Floats: ...
 
+# number of features and seed; returns features [n_tasks * n_features]
+def sketch_tokens(
+    tokens: _PackedTokens,
+    options: _KernelOptions,
+    frame: _Frame,
+    size: tuple[int, int],
+    n_threads: int | None = None,
+) -> npt.NDArray[np.float32]: ...
+def sketch_updates(
+    tasks: Sequence[Any], size: tuple[int, int], n_threads: int | None = None
+) -> npt.NDArray[np.float32]: ...
+
 # returns the saturation and the numbers of constant rows.
 def score_saturation(
     scores: _Floats, own: list[int | None], range: tuple[float, float] | None = None
 ) -> tuple[float | None, list[int]]: ...
 def kernels() -> list[dict[str, Any]]: ...
+
+# Sums of squared gradients: parameters (name, size), examples of a shard, rows of an example.
+@final
+class FisherSums:
+    def __new__(
+        cls,
+        parameters: Sequence[tuple[str, int]],
+        shard_size: int,
+        rows_per_example: int,
+        square: str,
+    ) -> FisherSums: ...
+    # sums: name, whole shards, running shard; layout: shard_size, rows_per_example, square.
+    @staticmethod
+    def restored(
+        sums: Sequence[tuple[str, _Floats, _Floats]],
+        counts: Sequence[int],
+        layout: tuple[int, int, str],
+    ) -> FisherSums: ...
+    def add(
+        self,
+        batch: Sequence[_PackedTokens],
+        weights: _Floats | None = None,
+        n_threads: int | None = None,
+    ) -> None: ...
+    def merge(self, later: FisherSums) -> None: ...
+    # Examples in whole shards and in the running one.
+    def counts(self) -> list[int]: ...
+    def sums(self) -> list[tuple[str, _Floats, _Floats]]: ...
+    def mean(self) -> list[_Floats]: ...
+
+# head: name and noise variance; draws: labels per example and seed.
+def fisher_of_head(
+    features: _PackedTokens,
+    outputs: _Floats,
+    head: tuple[str, float],
+    labels: _Floats | None = None,
+    draws: tuple[int, int] | None = None,
+    n_threads: int | None = None,
+) -> _Floats: ...
+def sketch_vector(values: _Floats, dim: int, seed: int) -> _Floats: ...
+def task2vec_kernels() -> list[str]: ...
+
+# trivial: Fisher diagonal [dim] of the trivial task and alpha; returns [n_targets * n_sources].
+def task2vec_matrix(
+    sources: _PackedTokens,
+    targets: _PackedTokens | None,
+    kernel: str,
+    trivial: tuple[_Floats, float] | None = None,
+    n_threads: int | None = None,
+    progress: _Progress | None = None,
+) -> _Floats: ...
+
+# form: name, dim and seed of the projection; returns the numbers, names and sizes of the tensors,
+# and a fingerprint of the base model.
+def task_vector(
+    base: str,
+    tuned: str,
+    form: tuple[str, int, int],
+    n_threads: int | None = None,
+    progress: _Progress | None = None,
+) -> tuple[_Floats, list[tuple[str, int]], int]: ...
+
+# returns [n_tensors * n_models * n_models] and the names of the tensors.
+def task_vector_products(
+    base: str,
+    tuned: Sequence[str],
+    n_threads: int | None = None,
+    progress: _Progress | None = None,
+) -> tuple[_Floats, list[str]]: ...
 
 # Resampling. unit, stratum of every target [n_targets], seed of the streams.
 _Plan: TypeAlias = tuple[str, _Whole, int]

@@ -1,3 +1,8 @@
-//! Artefacts become tokens or low-rank updates.
+//! Artefacts become tokens, low-rank updates, Fisher diagonals or task vectors.
 
 pub mod adapters;
+pub mod checkpoint;
+pub mod fisher;
+pub mod heads;
+pub mod sketch;
+pub mod task_vectors;

@@ -10,14 +10,18 @@ mod embeddings;
 mod errors;
 mod evaluation;
 mod files;
+mod fisher;
 mod icl;
 mod icl_arrays;
 mod low_rank;
 mod resampling;
 mod selection;
 mod similarity;
+mod sketch;
 mod superposition;
 mod superposition_states;
+mod task2vec;
+mod task_vectors;
 mod threads;
 mod tokens;
 mod transferability;
@@ -34,6 +38,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     consistency::register(module)?;
     embeddings::register(module)?;
     files::register(module)?;
+    fisher::register(module)?;
+    task2vec::register(module)?;
+    task_vectors::register(module)?;
     low_rank::register(module)?;
     superposition::register(module)?;
     superposition_states::register(module)?;
@@ -45,6 +52,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     decide::register(module)?;
     icl::register(module)?;
     similarity::register(module)?;
+    sketch::register(module)?;
     transferability::register(module)?;
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::similarity::{
 
 /// kernel, direction, normalize or None, k, temperature
 #[derive(FromPyObject)]
-pub struct Options(String, String, Option<String>, usize, f64);
+pub struct Options(pub String, String, Option<String>, usize, f64);
 
 impl Options {
     pub fn parsed(self) -> Result<(Settings, Normalize)> {

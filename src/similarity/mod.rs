@@ -21,7 +21,9 @@ mod prepare;
 mod reduce;
 mod rule;
 mod saturation;
+mod sketch;
 mod soft_max;
+pub mod task2vec;
 mod topk_mean;
 mod unigram;
 
@@ -36,6 +38,7 @@ pub use grid::{Direction, Sides};
 pub use prepare::Normalize;
 pub use rule::About;
 pub use saturation::{Saturation, saturation};
+pub use sketch::{Vector, sketch};
 
 use grid::Grid;
 

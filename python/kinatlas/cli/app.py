@@ -1,4 +1,4 @@
-"""The verbs: inspect, similarity, rank, evaluate, demo."""
+"""The verbs: inspect, embed, similarity, rank, evaluate, demo."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 
 import kinatlas as ka
 from kinatlas.cli.blocks import BlockOptions, compare_in_blocks
+from kinatlas.cli.embed import embed
 from kinatlas.cli.options import (
     AsCsv,
     AsJson,
@@ -46,6 +47,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(embed)
 
 
 def _version(asked: bool) -> None:

@@ -10,7 +10,7 @@ from kinatlas.io.pickles import adapter_bytes
 from kinatlas.io.scan import CONFIG, PICKLES, Source
 from kinatlas.tasks import LowRank, Provenance
 
-__all__ = ["read_adapter", "read_biases"]
+__all__ = ["parts_of", "read_adapter", "read_biases"]
 
 
 def read_adapter(source: Source, options: Options) -> list[Part]:
@@ -39,22 +39,28 @@ def read_adapter(source: Source, options: Options) -> list[Part]:
         reading["skipped"] += dropped
     else:
         reading = _core.read_adapter(str(source.path), config, base)
-    return _parts(source, reading)
+    return parts_of(source, reading, file_hash(source.path))
 
 
 def read_biases(source: Source, options: Options) -> list[Part]:
     """Read a plain file of biases as their difference to the base model, one token [1, dim]."""
     reading = _core.read_adapter(str(source.path), None, [str(path) for path in options.base])
-    return _parts(source, reading)
+    return parts_of(source, reading, file_hash(source.path))
 
 
-def _parts(source: Source, reading: _core.AdapterReading) -> list[Part]:
+def parts_of(source: Source, reading: _core.AdapterReading, digest: str | None) -> list[Part]:
+    """Return what was read as parts, with the hash of the file they come from, if any.
+
+    Raises `Skip` if nothing can be compared.
+    """
     if not reading["parts"]:
         raise Skip(reading["reason"] or "nothing to compare")
-    return [_part(source, reading, part) for part in reading["parts"]]
+    return [_part(source, reading, part, digest) for part in reading["parts"]]
 
 
-def _part(source: Source, reading: _core.AdapterReading, part: _core.AdapterPart) -> Part:
+def _part(
+    source: Source, reading: _core.AdapterReading, part: _core.AdapterPart, digest: str | None
+) -> Part:
     suffix, method, tokens = part["suffix"], part["method"], part["tokens"]
     notes = tuple(reading["notes"])
     base_model = reading["base_model"]
@@ -67,7 +73,7 @@ def _part(source: Source, reading: _core.AdapterReading, part: _core.AdapterPart
             base_model=base_model,
             method=method,
             file=source.file,
-            file_hash=file_hash(source.path),
+            file_hash=digest,
             notes=notes,
         ),
         tokens=tokens,

@@ -21,7 +21,7 @@ from kinatlas.similarity.frames import Frame
 from kinatlas.similarity.options import Options
 from kinatlas.tasks import Atlas, LowRankAtlas
 
-__all__ = ["AnyAtlas", "Block", "BlockPlan", "within"]
+__all__ = ["AnyAtlas", "Block", "BlockPlan", "packed_tasks", "within"]
 
 AnyAtlas: TypeAlias = Atlas | LowRankAtlas
 
@@ -129,13 +129,33 @@ class BlockPlan:
                 f"got {type(sources).__name__} and {type(rows).__name__}"
             )
         scores = _core.block_scores(
-            _packed(sources, block.cols),
-            _packed(rows, block.rows),
+            packed_tasks(sources, block.cols),
+            packed_tasks(rows, block.rows),
             self.options.core(),
             self.frame,
             n_threads,
         )
         return scores.reshape(block.shape)
+
+    def compute_some(
+        self,
+        row: int,
+        cols: npt.NDArray[np.int64],
+        sources: Atlas,
+        targets: Atlas,
+        *,
+        n_threads: int | None = None,
+    ) -> npt.NDArray[np.float64]:
+        """Return the scores [n_cols] of one target for chosen sources, by their numbers."""
+        if self.options is None or self.frame is None:
+            raise DTypeError("this plan compares low-rank updates, expected tokens")
+        bounds = sources._offsets
+        spans = [slice(int(bounds[col]), int(bounds[col + 1])) for col in cols]
+        rows = np.concatenate([np.asarray(sources._buffer[span]) for span in spans])
+        offsets = np.cumsum([0, *(span.stop - span.start for span in spans)], dtype=np.int64)
+        target = packed_tasks(targets, (row, row + 1))
+        options = self.options.core()
+        return _core.block_scores((rows, offsets), target, options, self.frame, n_threads)
 
     def identity(self) -> dict[str, Any]:
         """Return plain values that are equal exactly when two plans give the same scores."""
@@ -161,7 +181,8 @@ def _both(rows: Any, columns: Any, kind: type) -> bool:
     return isinstance(rows, kind) and isinstance(columns, kind)
 
 
-def _packed(atlas: Any, bounds: tuple[int, int]) -> tuple[Any, Any]:
+def packed_tasks(atlas: Any, bounds: tuple[int, int]) -> tuple[Any, Any]:
+    """Return some tasks, packed; raises `NonFiniteError` for what a mapped file may hide."""
     buffer, offsets = atlas._packed
     start, stop = bounds
     within = offsets[start : stop + 1] - offsets[start]

@@ -13,12 +13,14 @@ from kinatlas import _core
 from kinatlas._checks import check_choice, check_n_threads, check_same_space
 from kinatlas.errors import FormatError, ShapeError
 from kinatlas.similarity.block_plan import AnyAtlas, Block, BlockPlan, within
-from kinatlas.similarity.compute import check_fit, refuse_token_options, tokens_of, updates_of
+from kinatlas.similarity.compute import refuse_token_options, tokens_of, updates_of
 from kinatlas.similarity.diagnostics import described
+from kinatlas.similarity.fit import check_fit
 from kinatlas.similarity.frames import fit_frame
 from kinatlas.similarity.low_rank import aligned
 from kinatlas.similarity.matrix import SimilarityMatrix
 from kinatlas.similarity.options import Direction, Options
+from kinatlas.similarity.task2vec import is_task2vec
 from kinatlas.tasks import LowRankAtlas
 
 __all__ = ["DEFAULT_MEMORY", "merge_blocks", "plan_blocks", "similarity_block"]
@@ -77,6 +79,11 @@ def plan_blocks(
         recorded = {"direction": "symmetric", "normalize": None, "center": None}
         shape = _shape(block_size, len(rows), len(sources), _LOW_RANK_TASKS, _MOST_TASKS)
         return BlockPlan(kernel, None, recorded, None, modules, len(rows), len(sources), shape)
+    if is_task2vec(kernel):
+        raise ValueError(
+            f"kernel={kernel!r}: a task has one token here, so similarity_matrix compares even "
+            "10^5 tasks in minutes; blocks are for kernels of many tokens and of low-rank updates"
+        )
     options = Options.checked(kernel, direction, normalize, center, k, temperature)
     sources, rows = tokens_of(sources, "sources"), tokens_of(rows, "targets")
     if targets is not None:

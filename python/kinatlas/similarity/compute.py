@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from kinatlas import _core
-from kinatlas._checks import check_n_threads, check_same_dim, check_same_space
-from kinatlas.errors import DTypeError, ShapeError
+from kinatlas._checks import check_n_threads, check_same_space
+from kinatlas.errors import DTypeError
 from kinatlas.similarity.diagnostics import described, warn_if_degenerate
+from kinatlas.similarity.fit import check_fit
 from kinatlas.similarity.frames import explained
 from kinatlas.similarity.low_rank import compare_updates
 from kinatlas.similarity.matrix import SimilarityMatrix
 from kinatlas.similarity.options import Direction, Options
 from kinatlas.similarity.progress import bar
+from kinatlas.similarity.task2vec import compare_diagonals, is_task2vec
 from kinatlas.tasks import Atlas, LowRankAtlas, Task
 
 __all__ = ["similarity_matrix", "token_similarity"]
@@ -31,6 +32,8 @@ def token_similarity(
     center: Any = None,
     k: int | None = None,
     temperature: float | None = None,
+    trivial: Any = None,
+    alpha: float | None = None,
 ) -> float:
     """Return how close two tasks are, by one kernel; higher is closer.
 
@@ -53,6 +56,9 @@ def token_similarity(
         [n_tokens, dim], one token [dim], or ``"features"``, the mean token of the source.
     k, temperature
         Parameters of ``topk_mean`` (default 5) and ``soft_max`` (default 0.1).
+    trivial, alpha
+        Parameters of ``task2vec_asymmetric``: the Fisher diagonal of a trivial task, and what its
+        distance counts (default 0.15). The Task2Vec kernels want ``normalize=None``.
 
     Raises
     ------
@@ -79,12 +85,6 @@ def token_similarity(
             for role, update in (("source", source), ("target", target))
         )
         return float(compare_updates(ours, theirs, kernel, 1, None).values[0, 0])
-    if isinstance(center, str) and center in ("positions", "auto"):
-        raise ValueError(
-            f"center={center!r} needs an atlas to take a mean of; give the initial prompt itself, "
-            "or compare a whole atlas with similarity_matrix"
-        )
-    options = Options.checked(kernel, direction, normalize, center, k, temperature)
     left, right = (
         Atlas.from_tasks([task if isinstance(task, Task) else Task(role, task)])
         for role, task in (("source", source), ("target", target))
@@ -92,6 +92,17 @@ def token_similarity(
     # Bare arrays carry no space of their own and take that of the other side.
     if isinstance(source, Task) and isinstance(target, Task):
         check_same_space(source.space, target.space, "source", "target")
+    right = replace(right, space=left.space)
+    if is_task2vec(kernel):
+        asked = _asked(direction, normalize, center, k, temperature, trivial, alpha)
+        return float(compare_diagonals(left, right, kernel, asked, 1).values[0, 0])
+    _refuse_task2vec_options(kernel, trivial, alpha)
+    if isinstance(center, str) and center in ("positions", "auto"):
+        raise ValueError(
+            f"center={center!r} needs an atlas to take a mean of; give the initial prompt itself, "
+            "or compare a whole atlas with similarity_matrix"
+        )
+    options = Options.checked(kernel, direction, normalize, center, k, temperature)
     check_fit(left, right, options)
     scores, _, _ = _core.compare_tokens(
         left._packed, right._packed, options.core(), options.center, 1
@@ -109,6 +120,8 @@ def similarity_matrix(
     center: Any = None,
     k: int | None = None,
     temperature: float | None = None,
+    trivial: Any = None,
+    alpha: float | None = None,
     n_threads: int | None = None,
     progress: bool | None = None,
 ) -> SimilarityMatrix:
@@ -119,7 +132,7 @@ def similarity_matrix(
     sources, targets
         Atlases of one space; without targets the sources are compared among themselves. Low-rank
         atlases take the kernels ``low_rank_cosine`` and ``low_rank_inner``, over all modules.
-    kernel, direction, normalize, k, temperature
+    kernel, direction, normalize, k, temperature, trivial, alpha
         As in `token_similarity`.
     center
         What is subtracted from both sides before tokens are normalised: None; ``"features"``, the
@@ -165,6 +178,11 @@ def similarity_matrix(
     if isinstance(sources, LowRankAtlas):
         refuse_token_options(center, k, temperature)
         return compare_updates(sources, updates_of(targets), kernel, n_threads, progress)
+    if is_task2vec(kernel):
+        asked = _asked(direction, normalize, center, k, temperature, trivial, alpha)
+        atlases = sources, None if targets is None else tokens_of(targets, "targets")
+        return compare_diagonals(*atlases, kernel, asked, n_threads, progress)
+    _refuse_task2vec_options(kernel, trivial, alpha)
     options = Options.checked(kernel, direction, normalize, center, k, temperature)
     sources = tokens_of(sources, "sources")
     targets = None if targets is None else tokens_of(targets, "targets")
@@ -194,6 +212,18 @@ def similarity_matrix(
     )
 
 
+def _asked(
+    direction: str,
+    normalize: str | None,
+    center: Any,
+    k: int | None,
+    temperature: float | None,
+    trivial: Any,
+    alpha: float | None,
+) -> dict[str, Any]:
+    return dict(locals())
+
+
 def tokens_of(atlas: object, label: str) -> Atlas:
     if not isinstance(atlas, Atlas):
         raise DTypeError(
@@ -217,34 +247,9 @@ def refuse_token_options(center: Any, k: int | None, temperature: float | None) 
             raise ValueError(f"{name}={value!r}: low-rank updates have no tokens to apply it to")
 
 
-def check_fit(sources: Atlas, targets: Atlas, options: Options) -> None:
-    check_same_dim(sources.dim, targets.dim, "sources", "targets")
-    sizes = {
-        f"{role} {name!r}": count
-        for role, atlas in (("source", sources), ("target", targets))
-        for name, count in zip(atlas.names, atlas.n_tokens, strict=True)
-    }
-    first = next(iter(sizes))
-    for label, count in sizes.items():
-        if options.info.needs_equal_length and count != sizes[first]:
-            raise ShapeError(
-                f"{options.info.name} sets equal positions against each other, but {first} has "
-                f"{sizes[first]} tokens and {label} has {count}; use a kernel that takes any "
-                "lengths, such as 'max_pairwise'"
-            )
-        _check_center(options.center, label, count, sources)
-
-
-def _check_center(center: Any, label: str, n_tokens: int, sources: Atlas) -> None:
-    if isinstance(center, str) and center == "positions" and n_tokens > max(sources.n_tokens):
-        raise ShapeError(
-            f"center='positions': {label} has {n_tokens} tokens, but no source has more than "
-            f"{max(sources.n_tokens)}, so some positions have no mean; use center='features'"
-        )
-    if isinstance(center, np.ndarray):
-        check_same_dim(sources.dim, center.shape[1], "sources", "center")
-        if len(center) not in (1, n_tokens):
-            raise ShapeError(
-                f"center has {len(center)} tokens, {label} has {n_tokens}; expected equal numbers, "
-                "or one token for all positions"
+def _refuse_task2vec_options(kernel: str, trivial: Any, alpha: float | None) -> None:
+    for name, value in (("trivial", trivial), ("alpha", alpha)):
+        if value is not None:
+            raise ValueError(
+                f"{name}: kernel {kernel!r} has no such parameter; task2vec_asymmetric has"
             )

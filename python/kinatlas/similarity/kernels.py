@@ -59,8 +59,8 @@ def _registry() -> dict[str, KernelInfo]:
     return {row["name"]: KernelInfo(**row) for row in rows}
 
 
-def kernel_names(kind: Literal["tokens", "low_rank"] = "tokens") -> tuple[str, ...]:
-    """Return the names of all kernels that compare tokens, or low-rank updates.
+def kernel_names(kind: Literal["tokens", "low_rank", "task2vec"] = "tokens") -> tuple[str, ...]:
+    """Return the names of all kernels that compare tokens, low-rank updates or Fisher diagonals.
 
     Raises `UnknownNameError` for any other kind.
 
@@ -71,8 +71,9 @@ def kernel_names(kind: Literal["tokens", "low_rank"] = "tokens") -> tuple[str, .
     >>> kernel_names("low_rank")
     ('low_rank_inner', 'low_rank_cosine')
     """
-    if check_choice(kind, ("tokens", "low_rank"), "kind") == "low_rank":
-        return tuple(_core.low_rank_kernels())
+    check_choice(kind, ("tokens", "low_rank", "task2vec"), "kind")
+    if kind != "tokens":
+        return tuple(_core.low_rank_kernels() if kind == "low_rank" else _core.task2vec_kernels())
     return tuple(_registry())
 
 

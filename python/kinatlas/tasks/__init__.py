@@ -6,10 +6,23 @@ is immutable and pickles.
 """
 
 from kinatlas.tasks.atlas import Atlas
+from kinatlas.tasks.diagnosis import AtlasDiagnosis
+from kinatlas.tasks.dominant import DominantCoordinates
 from kinatlas.tasks.low_rank import LowRank
 from kinatlas.tasks.low_rank_atlas import LowRankAtlas
 from kinatlas.tasks.provenance import Provenance
 from kinatlas.tasks.seeds import split_seeds
 from kinatlas.tasks.task import Task
+from kinatlas.tasks.whitening import Whitening
 
-__all__ = ["Atlas", "LowRank", "LowRankAtlas", "Provenance", "Task", "split_seeds"]
+__all__ = [
+    "Atlas",
+    "AtlasDiagnosis",
+    "DominantCoordinates",
+    "LowRank",
+    "LowRankAtlas",
+    "Provenance",
+    "Task",
+    "Whitening",
+    "split_seeds",
+]

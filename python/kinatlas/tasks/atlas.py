@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from kinatlas import _core
 from kinatlas._checks import (
-    check_choice,
     check_known,
-    check_known_all,
     check_names,
-    check_same_dim,
     check_same_space,
     check_space,
 )
 from kinatlas._frames import as_html
-from kinatlas.errors import DTypeError, ShapeError
-from kinatlas.interop import as_stored, widened
+from kinatlas.errors import DTypeError
+from kinatlas.interop import as_stored
 from kinatlas.tasks.arrow import ArrowTable
+from kinatlas.tasks.normalising import Normalising
 from kinatlas.tasks.packing import pack
 from kinatlas.tasks.provenance import Provenance
 from kinatlas.tasks.task import Task
@@ -33,7 +30,7 @@ _ROWS_SHOWN = 12
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Atlas(ArrowTable):
+class Atlas(Normalising, ArrowTable):
     """Named tasks of one space in one packed buffer; build it with ``from_arrays``.
 
     Examples
@@ -97,7 +94,8 @@ class Atlas(ArrowTable):
         names = check_names(arrays, "task")
         stored = [as_stored(arrays[name], f"task {name!r}") for name in names]
         known = provenance or {}
-        check_known_all(known, names, "provenance of task")
+        for name in known:
+            check_known(name, names, "provenance of task")
         origins = tuple(known.get(name, Provenance()) for name in names)
         packed, dtype = pack(names, stored)
         return cls(names, check_space(space), dtype, origins, *packed)
@@ -181,8 +179,9 @@ class Atlas(ArrowTable):
         >>> atlas.select(["cb", "mnli"]).names
         ('cb', 'mnli')
         """
-        wanted = [names] if isinstance(names, str) else names
-        return replace(Atlas.from_tasks(self[name] for name in wanted), report=self.report)
+        if isinstance(names, str):
+            names = [names]
+        return replace(Atlas.from_tasks(self[name] for name in names), report=self.report)
 
     def rename(self, names: Mapping[str, str] | Callable[[str], str]) -> Atlas:
         """Return the same tasks under new names, given as ``{old: new}`` or a function.
@@ -200,60 +199,6 @@ class Atlas(ArrowTable):
             renamed = [names(name) for name in self.names]
         return replace(self, names=check_names(renamed, "task"))
 
-    def center(self, how: Literal["features", "positions"]) -> Atlas:
-        """Return the tasks less the atlas's mean token, or less its mean at each position.
-
-        The result is float64 and lives in a space of its own, since its origin has moved.
-
-        Raises
-        ------
-        UnknownNameError
-            For any other word.
-
-        Examples
-        --------
-        >>> atlas = Atlas.from_arrays({"mnli": [[1.0, 0.0]], "rte": [[3.0, 0.0]]})
-        >>> atlas.center("features")["rte"].tokens
-        array([[1., 0.]])
-        """
-        check_choice(how, ("features", "positions"), "how")
-        return self._moved(how, f"center={how}")
-
-    def subtract(self, initial: Any) -> Atlas:
-        """Return the tasks less an initial prompt [n_tokens, dim], or less one token [dim].
-
-        The result is float64 and lives in a space of its own, since its origin has moved.
-
-        Raises
-        ------
-        ShapeError
-            If a task has another number of tokens or another width than the initial prompt.
-        DTypeError, NonFiniteError
-            If the initial prompt is not floating point, or holds NaN or infinity.
-
-        Examples
-        --------
-        >>> atlas = Atlas.from_arrays({"mnli": [[1.0, 0.0], [2.0, 5.0]]})
-        >>> atlas.subtract([[1.0, 0.0], [0.0, 5.0]])["mnli"].tokens
-        array([[0., 0.],
-               [2., 0.]])
-        """
-        (rows, _), dtype = pack(("initial",), [as_stored(initial, "initial")])
-        check_same_dim(self.dim, rows.shape[1], "tasks", "the initial prompt")
-        for name, count in zip(self.names, self.n_tokens, strict=True):
-            if len(rows) not in (1, count):
-                raise ShapeError(
-                    f"initial: the prompt has {len(rows)} tokens, task {name!r} has {count}; "
-                    "expected equal numbers, or one token for all positions"
-                )
-        return self._moved(widened(rows, dtype).astype(np.float64), "less an initial prompt")
-
-    def _moved(self, center: Any, note: str) -> Atlas:
-        moved = _core.centred_tokens(self._packed, center).reshape(self._buffer.shape)
-        origins = tuple(replace(origin, notes=(*origin.notes, note)) for origin in self.provenance)
-        space = f"{self.space}|{note}"
-        return Atlas(self.names, space, "float64", origins, moved, self._offsets, self.report)
-
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Atlas):
             return NotImplemented
@@ -268,8 +213,8 @@ class Atlas(ArrowTable):
         return hash((self.names, self.space, self.dtype, self._buffer.shape))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        fields = (self.names, self.space, self.dtype, self.provenance, self._buffer)
-        return Atlas, (*fields, self._offsets, self.report)
+        fields = (self.names, self.space, self.dtype, self.provenance)
+        return Atlas, (*fields, self._buffer, self._offsets, self.report)
 
     def _head(self) -> str:
         counts = self.n_tokens

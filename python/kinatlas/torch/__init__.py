@@ -1,5 +1,16 @@
-"""Modules that live in a user's own PyTorch loop. Nothing else in kinatlas imports this room."""
+"""Modules and collectors that live in a user's own PyTorch loop; nothing else imports this room."""
 
+from kinatlas.torch.adapters import atlas_from_peft
+from kinatlas.torch.gradients import accumulate_fisher, per_example_gradients
 from kinatlas.torch.linear_attention import LinearAttention
+from kinatlas.torch.soft_prompt import fit_soft_prompt
+from kinatlas.torch.states import collect_states
 
-__all__ = ["LinearAttention"]
+__all__ = [
+    "LinearAttention",
+    "accumulate_fisher",
+    "atlas_from_peft",
+    "collect_states",
+    "fit_soft_prompt",
+    "per_example_gradients",
+]

@@ -1,0 +1,84 @@
+"""What the numbers of an embedding mean: the name of their space, and projections of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import operator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kinatlas import _core
+from kinatlas._checks import check_space
+
+__all__ = ["projected", "reduced", "space_of", "whole_number"]
+
+
+def space_of(space: str, construction: str, settings: dict[str, Any], layout: Any) -> str:
+    """Return the name of a space: where it comes from, how it was made, a hash of its coordinates.
+
+    Examples
+    --------
+    >>> space_of("resnet34", "fisher", {"convention": "exact", "dim": None}, [("w", [2])])
+    'resnet34|fisher(convention=exact)|7a8137a3'
+    """
+    known = ", ".join(f"{key}={value}" for key, value in settings.items() if value is not None)
+    text = json.dumps(layout, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{check_space(space)}|{construction}({known})|{digest}"
+
+
+def projected(
+    values: npt.NDArray[np.float64], dim: int | None, seed: int
+) -> npt.NDArray[np.float64]:
+    """Return a random projection [dim] of values [n], or the values for ``dim=None``.
+
+    Inner products are unbiased; the variance of <y, y'> is at most 2 |x|^2 |x'|^2 / dim.
+
+    Examples
+    --------
+    >>> projected(np.ones(3), None, 0)
+    array([1., 1., 1.])
+    >>> projected(np.ones(3), 4, 0).shape
+    (4,)
+    """
+    if dim is None:
+        return values
+    size, key = whole_number(dim, "dim", 1), whole_number(seed, "seed", 0)
+    return _core.sketch_vector(np.ascontiguousarray(values), size, key)
+
+
+def whole_number(value: Any, argument: str, least: int) -> int:
+    """Return ``value`` if it is a whole number of at least ``least`` and below 2^63.
+
+    Examples
+    --------
+    >>> whole_number(0, "shard_size", 1)
+    Traceback (most recent call last):
+    ValueError: shard_size=0: expected a whole number of at least 1
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if isinstance(value, bool) or not least <= number < 2**63:
+        raise ValueError(f"{argument}={value!r}: expected a whole number of at least {least}")
+    return number
+
+
+def reduced(values: npt.NDArray[np.float64], reduce: str | None) -> npt.NDArray[np.float64]:
+    """Return the means of one parameter by layer or filter, or all its numbers.
+
+    Examples
+    --------
+    >>> reduced(np.array([[1.0, 3.0], [0.0, 0.0]]), "filter")
+    array([2., 0.])
+    """
+    if reduce == "layer":
+        return np.array([values.mean()])
+    if reduce == "filter" and values.ndim > 1:
+        means: npt.NDArray[np.float64] = values.mean(axis=tuple(range(1, values.ndim)))
+        return means
+    return values.ravel()

@@ -1,0 +1,56 @@
+"""Whether tasks and a centre fit together, before anything is computed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from kinatlas._checks import check_same_dim
+from kinatlas.errors import ShapeError
+from kinatlas.similarity.options import Options
+from kinatlas.tasks import Atlas
+
+__all__ = ["check_fit"]
+
+
+def check_fit(sources: Atlas, targets: Atlas, options: Options) -> None:
+    """Refuse widths, lengths and centres that do not fit together, naming the tasks.
+
+    Examples
+    --------
+    >>> sources, targets = Atlas.from_arrays({"a": [1.0]}), Atlas.from_arrays({"b": [1.0, 2.0]})
+    >>> check_fit(sources, targets, Options.checked("flatten", "symmetric", "tokens", None))
+    Traceback (most recent call last):
+    kinatlas.errors.ShapeError: sources have dim 1, targets have dim 2, expected equal widths
+    """
+    check_same_dim(sources.dim, targets.dim, "sources", "targets")
+    sizes = {
+        f"{role} {name!r}": count
+        for role, atlas in (("source", sources), ("target", targets))
+        for name, count in zip(atlas.names, atlas.n_tokens, strict=True)
+    }
+    first = next(iter(sizes))
+    for label, count in sizes.items():
+        if options.info.needs_equal_length and count != sizes[first]:
+            raise ShapeError(
+                f"{options.info.name} sets equal positions against each other, but {first} has "
+                f"{sizes[first]} tokens and {label} has {count}; use a kernel that takes any "
+                "lengths, such as 'max_pairwise'"
+            )
+        _check_center(options.center, label, count, sources)
+
+
+def _check_center(center: Any, label: str, n_tokens: int, sources: Atlas) -> None:
+    if isinstance(center, str) and center == "positions" and n_tokens > max(sources.n_tokens):
+        raise ShapeError(
+            f"center='positions': {label} has {n_tokens} tokens, but no source has more than "
+            f"{max(sources.n_tokens)}, so some positions have no mean; use center='features'"
+        )
+    if isinstance(center, np.ndarray):
+        check_same_dim(sources.dim, center.shape[1], "sources", "center")
+        if len(center) not in (1, n_tokens):
+            raise ShapeError(
+                f"center has {len(center)} tokens, {label} has {n_tokens}; expected equal numbers, "
+                "or one token for all positions"
+            )

@@ -1,0 +1,238 @@
+"""Per-example gradients of any module, and the Fisher diagonal they add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from kinatlas._checks import check_choice, check_known
+from kinatlas.embeddings import FisherAccumulator
+
+__all__ = ["accumulate_fisher", "per_example_gradients"]
+
+#: A batch: tensors by name, examples along the first dimension.
+Batch = Mapping[str, Tensor]
+
+
+def per_example_gradients(
+    model: nn.Module,
+    batch: Batch,
+    loss: Callable[[nn.Module, dict[str, Tensor]], Tensor],
+    *,
+    parameters: Iterable[str] | None = None,
+    method: str = "vmap",
+    chunk_size: int | None = None,
+) -> dict[str, Tensor]:
+    """Return the gradient of every example ``{parameter: [n_examples, *shape]}``.
+
+    Parameters
+    ----------
+    model
+        Any module, PEFT-wrapped ones included, in eval mode as far as it has dropout.
+    batch
+        Tensors by name, examples along the first dimension.
+    loss
+        Called with the model and a batch of one example (every tensor keeps its first dimension,
+        of size 1); returns the loss of that example.
+    parameters
+        Names as in ``model.named_parameters()``; None takes those that require a gradient.
+    method
+        ``"vmap"`` runs all examples at once by ``torch.func``; ``"loop"`` one after the other,
+        for models whose control flow ``vmap`` cannot follow.
+    chunk_size
+        Examples at once under ``"vmap"``; None takes all.
+
+    Raises
+    ------
+    UnknownNameError
+        For an unknown parameter or method.
+    ValueError
+        If the model would drop out at random, has nothing to train, or the batch is empty.
+
+    Examples
+    --------
+    >>> model = nn.Linear(2, 1, bias=False)
+    >>> def loss(model, example):
+    ...     return model(example["x"]).sum()
+    >>> per_example_gradients(model, {"x": torch.tensor([[1.0, 2.0], [3.0, 4.0]])}, loss)
+    {'weight': tensor([[[1., 2.]],
+            [[3., 4.]]])}
+    """
+    check_choice(method, ("vmap", "loop"), "method")
+    chosen, rest = _split(model, parameters)
+    n_examples = _count(batch)
+
+    def one(values: dict[str, Tensor], example: dict[str, Tensor]) -> Tensor:
+        single = {name: tensor.unsqueeze(0) for name, tensor in example.items()}
+        # Called through a wrapper, so that ``loss`` gets a module and not a dictionary.
+        everything = {f"model.{name}": value for name, value in (rest | values).items()}
+        return functional_call(_Called(model, loss), everything, (single,)).reshape(())
+
+    gradient = grad(one)
+    examples = dict(batch)
+    if method == "vmap":
+        # Fused attention has no batching rule and would run example by example.
+        with sdpa_kernel(SDPBackend.MATH):
+            return dict(vmap(gradient, in_dims=(None, 0), chunk_size=chunk_size)(chosen, examples))
+    rows = [
+        gradient(chosen, {name: tensor[row] for name, tensor in examples.items()})
+        for row in range(n_examples)
+    ]
+    return {name: torch.stack([row[name] for row in rows]) for name in chosen}
+
+
+class _Called(nn.Module):
+    """A model together with what is computed from it."""
+
+    def __init__(
+        self, model: nn.Module, loss: Callable[[nn.Module, dict[str, Tensor]], Tensor]
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self._loss = loss
+
+    def forward(self, example: dict[str, Tensor]) -> Tensor:
+        return self._loss(self.model, example)
+
+
+def _split(
+    model: nn.Module, parameters: Iterable[str] | None
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    known = dict(model.named_parameters())
+    if parameters is None:
+        names = [name for name, value in known.items() if value.requires_grad]
+    else:
+        names = list(parameters)
+        for name in names:
+            check_known(name, list(known), "parameter")
+    if not names:
+        raise ValueError("the model has no parameter that requires a gradient; name parameters=")
+    for name, module in model.named_modules():
+        drops = isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0
+        if drops and module.training:
+            raise ValueError(
+                f"module {name!r} drops out at random while it trains; call model.eval() first"
+            )
+    everything = known | dict(model.named_buffers())
+    chosen = {name: known[name].detach() for name in names}
+    rest = {name: value.detach() for name, value in everything.items() if name not in chosen}
+    return chosen, rest
+
+
+def _count(batch: Batch) -> int:
+    sizes = {name: tensor.shape[0] for name, tensor in batch.items()}
+    if len(set(sizes.values())) != 1 or 0 in sizes.values():
+        raise ValueError(
+            f"batch: tensors hold {sizes} examples, expected one number, at least one example"
+        )
+    return int(next(iter(sizes.values())))
+
+
+def accumulate_fisher(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    *,
+    logits: Callable[[nn.Module, dict[str, Tensor]], Tensor],
+    labels: str = "labels",
+    convention: str = "gold",
+    n_draws: int = 1,
+    seed: int = 0,
+    parameters: Sequence[str] | None = None,
+    method: str = "vmap",
+    chunk_size: int | None = None,
+    accumulator: FisherAccumulator | None = None,
+) -> FisherAccumulator:
+    """Return the Fisher sums of a classifier over batches, under a named label convention.
+
+    Parameters
+    ----------
+    batches
+        As in `per_example_gradients`; each is added to the sums before the next is asked for.
+    logits
+        Called with the model and a batch; returns logits [n_examples, n_classes].
+    labels
+        Name of the tensor of gold classes [n_examples]; not looked at unless
+        ``convention="gold"``.
+    convention, n_draws, seed
+        Whose labels: the data's, ``n_draws`` drawn from the model for each example (example i of
+        the stream draws the same labels however it is batched), or all, by probability.
+    accumulator
+        Sums to continue, such as ``FisherAccumulator.load(...)``; feed it the later batches only.
+
+    Raises
+    ------
+    ValueError
+        If an accumulator of another convention is given; else as in `per_example_gradients`.
+
+    References
+    ----------
+    Achille et al. 2019, Task2Vec, section 3.
+
+    Examples
+    --------
+    >>> model = nn.Linear(2, 2)
+    >>> batch = {"x": torch.ones(3, 2), "labels": torch.tensor([0, 1, 1])}
+    >>> fisher = accumulate_fisher(model, [batch], logits=lambda model, batch: model(batch["x"]))
+    >>> fisher.n_examples, sorted(fisher.diagonal())
+    (3, ['bias', 'weight'])
+    """
+    check_choice(convention, ("gold", "monte_carlo", "exact"), "convention")
+    for batch in batches:
+        with torch.no_grad():
+            scores = logits(model, dict(batch))
+        n_classes = scores.shape[1]
+        per_example = {"gold": 1, "monte_carlo": n_draws, "exact": n_classes}[convention]
+        if accumulator is None:
+            accumulator = FisherAccumulator(convention=convention, rows_per_example=per_example)
+        if (accumulator.convention, accumulator.rows_per_example) != (convention, per_example):
+            raise ValueError(
+                f"accumulator sums {accumulator.rows_per_example} rows an example under "
+                f"convention={accumulator.convention!r}, asked for {per_example} under "
+                f"{convention!r}"
+            )
+        first = accumulator.n_examples
+        classes = _classes(batch, scores, labels, convention, (n_draws, seed, first))
+        inputs = {name: value for name, value in batch.items() if name != labels}
+        rows = {name: value.repeat_interleave(per_example, 0) for name, value in inputs.items()}
+        rows["_class"] = classes.to(scores.device)
+
+        def loss(model: nn.Module, example: dict[str, Tensor]) -> Tensor:
+            wanted = example["_class"]
+            given = {name: value for name, value in example.items() if name != "_class"}
+            return nn.functional.cross_entropy(logits(model, given).float(), wanted)
+
+        found = per_example_gradients(
+            model, rows, loss, parameters=parameters, method=method, chunk_size=chunk_size
+        )
+        weights = scores.double().softmax(dim=1).reshape(-1).cpu().numpy()
+        accumulator.partial_fit(
+            {name: value.cpu() for name, value in found.items()},
+            weights=weights if convention == "exact" else None,
+        )
+    if accumulator is None:
+        raise ValueError("batches: got none, so there is no Fisher diagonal")
+    return accumulator
+
+
+def _classes(
+    batch: Batch, scores: Tensor, labels: str, convention: str, draws: tuple[int, int, int]
+) -> Tensor:
+    """The class of every row: gold, all classes, or drawn ones."""
+    n_examples, n_classes = scores.shape
+    if convention == "gold":
+        check_known(labels, list(batch), "tensor of labels")
+        return batch[labels]
+    if convention == "exact":
+        return torch.arange(n_classes).repeat(n_examples)
+    n_draws, seed, first = draws
+    probabilities = scores.double().softmax(dim=1).cpu().numpy()
+    drawn = [
+        np.random.default_rng([seed, first + row]).choice(n_classes, size=n_draws, p=p / p.sum())
+        for row, p in enumerate(probabilities)
+    ]
+    return torch.from_numpy(np.concatenate(drawn))
