@@ -111,7 +111,8 @@ def nearest_sources(
     if sketches is not None and sketches.names != sources.names:
         raise ShapeError("the sketches are of other sources; make them with sketch_atlas(sources)")
     plan = plan_blocks(sources, targets, kernel=kernel, **options)
-    places = {name: place for place, name in enumerate(sources.names)}
+    wanted = set(targets.names)
+    places = {name: place for place, name in enumerate(sources.names) if name in wanted}
     names, scores, n_scored = [], np.empty((len(targets), k)), 0
     proposals = _proposals(targets, sketches, candidates, n_candidates + 1, n_threads)
     for row, proposed in enumerate(proposals):
@@ -121,7 +122,8 @@ def nearest_sources(
             raise ShapeError(
                 f"target {targets.names[row]!r}: {len(chosen)} candidates, expected at least k={k}"
             )
-        exact = plan.compute_some(row, chosen, sources, targets, n_threads=n_threads)
+        # So few pairs cost less than waking other threads for them.
+        exact = plan.compute_some(row, chosen, sources, targets, n_threads=n_threads or 1)
         # Stable over ascending places: equal scores keep the order of the atlas.
         best = np.argsort(-exact, kind="stable")[:k]
         names.append(tuple(sources.names[place] for place in chosen[best]))

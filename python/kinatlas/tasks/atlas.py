@@ -140,7 +140,7 @@ class Atlas(Normalising, ArrowTable):
     @property
     def n_tokens(self) -> tuple[int, ...]:
         """Number of tokens of each task, in the order of ``names``."""
-        return tuple(int(count) for count in np.diff(self._offsets))
+        return tuple(np.diff(self._offsets).tolist())
 
     @property
     def _packed(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
