@@ -15,7 +15,7 @@ def test_every_error_is_also_the_builtin_callers_expect() -> None:
         if name.endswith("Error"):
             assert issubclass(kind, KinAtlasError)
             if kind is not KinAtlasError:
-                builtins = (ValueError, TypeError, KeyError, ImportError, ConnectionError)
+                builtins = (ValueError, TypeError, KeyError, ImportError, OSError, RuntimeError)
                 assert issubclass(kind, builtins), name
 
 

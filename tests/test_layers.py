@@ -12,7 +12,18 @@ ROOT = Path(__file__).resolve().parents[1]
 PYTHON = ROOT / "python" / "kinatlas"
 RUST = ROOT / "src"
 
-GROUND = ["errors", "_core", "interop", "_checks", "_seeds", "_frames", "_progress", "tasks"]
+GROUND = [
+    "errors",
+    "_core",
+    "interop",
+    "_checks",
+    "_seeds",
+    "_arrow_text",
+    "_arrow",
+    "_frames",
+    "_progress",
+    "tasks",
+]
 FLOORS = [
     {
         "io",
@@ -31,7 +42,7 @@ FLOORS = [
     {"report", "plotting", "datasets"},
     {"cli", "__main__"},
 ]
-BESIDE = {"torch"}
+BESIDE = {"torch", "sklearn"}
 TWINS = {
     "_reference",
     "_reference_behavior",
@@ -46,7 +57,11 @@ FRAMEWORKS = {"torch", "jax", "tensorflow", "transformers", "peft"}
 OPTIONAL = FRAMEWORKS | {
     "aiolimiter",
     "babel",
+    "dask",
+    "distributed",
+    "faiss",
     "matplotlib",
+    "nanoarrow",
     "narwhals",
     "num2words",
     "openai",
@@ -114,6 +129,8 @@ def allowed(room: str) -> set[str] | None:
         return None
     if room in GROUND:
         return set(GROUND[: GROUND.index(room)])
+    if room == "sklearn":
+        return set(GROUND).union(*FLOORS[:3])
     if room in BESIDE:
         beside = {"behavior", "embeddings", "composition", "icl", "io", "superposition"}
         return set(GROUND) | beside
@@ -146,17 +163,18 @@ def test_optional_packages_are_imported_inside_functions(path: Path) -> None:
     room = room_of(path)
     for module, eager in imports(path):
         package = module.split(".")[0]
-        if room in BESIDE and package == "torch":
+        if room in BESIDE and package == room:
             continue
         if room in FLOORS[-1] and package in {"typer", "rich"}:
             continue
         assert not (eager and package in OPTIONAL), f"{path.name} loads {module} at import"
 
 
-def test_nothing_below_imports_the_torch_room() -> None:
+@pytest.mark.parametrize("beside", sorted(BESIDE))
+def test_nothing_below_imports_the_rooms_of_frameworks(beside: str) -> None:
     for path in PYTHON_FILES:
         if room_of(path) not in BESIDE:
-            assert all(not module.startswith("kinatlas.torch") for module, _ in imports(path))
+            assert all(not module.startswith(f"kinatlas.{beside}") for module, _ in imports(path))
 
 
 @pytest.mark.parametrize(

@@ -35,10 +35,18 @@ from kinatlas.similarity import (
 from kinatlas.tasks import Atlas, LowRank, LowRankAtlas, Task, split_seeds
 
 if TYPE_CHECKING:
-    from kinatlas import behavior, consistency, datasets, icl, plotting, superposition
+    from kinatlas import behavior, consistency, datasets, distributed, icl, plotting, superposition
     from kinatlas.behavior import embed_behavior
 else:
-    _LAZY = ("behavior", "consistency", "datasets", "icl", "plotting", "superposition")
+    _LAZY = (
+        "behavior",
+        "consistency",
+        "datasets",
+        "distributed",
+        "icl",
+        "plotting",
+        "superposition",
+    )
 
     def __getattr__(name: str) -> object:
         """Load a room that few scripts need when it is first asked for."""
@@ -70,6 +78,7 @@ __all__ = [
     "compare_methods",
     "consistency",
     "datasets",
+    "distributed",
     "embed_behavior",
     "embed_fisher",
     "embed_states",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import operator
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from kinatlas.errors import ShapeError, SpaceError, UnknownNameError
+from kinatlas.errors import MissingDependencyError, ShapeError, SpaceError, UnknownNameError
 
 __all__ = [
     "check_choice",
@@ -18,6 +20,7 @@ __all__ = [
     "check_same_space",
     "check_space",
     "quoted",
+    "require",
 ]
 
 # Enough to recognise one's own names, short enough for one line of an error message.
@@ -191,3 +194,21 @@ def quoted(names: Sequence[str]) -> str:
 def _closest(value: object, choices: Sequence[str]) -> str:
     found = difflib.get_close_matches(str(value), choices, n=1)
     return f"did you mean {found[0]!r}? " if found else ""
+
+
+def require(module: str, extra: str) -> Any:
+    """Import an optional module, or say which extra of kinatlas brings it.
+
+    Examples
+    --------
+    >>> require("json", "dataframe").dumps([1])
+    '[1]'
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise MissingDependencyError(
+            f"this call needs {module}, which is not installed; "
+            f"pip install {module}, or pip install 'kinatlas[{extra}]' for the whole extra",
+            name=module,
+        ) from None

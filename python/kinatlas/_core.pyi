@@ -186,6 +186,40 @@ def _fma_peak(rounds: int, n_threads: int | None = None) -> float | None: ...
 # returns the instructions in use and all that this processor has, the fastest first.
 def _simd_paths() -> tuple[str, list[str]]: ...
 
+# One block of a large comparison. Rows [n_rows * dim] of a frame and how many rows each averages.
+_Frame: TypeAlias = tuple[_Floats, _Whole]
+
+def fit_frame(sources: _PackedTokens, center: str | _Floats | None = None) -> _Frame: ...
+def decide_center(
+    sources: _PackedTokens, targets: _PackedTokens | None = None
+) -> tuple[bool, str, _Alignment]: ...
+
+# returns scores [n_targets * n_sources]
+def block_scores(
+    sources: _PackedTokens,
+    targets: _PackedTokens,
+    options: _KernelOptions,
+    frame: _Frame,
+    n_threads: int | None = None,
+) -> _Floats: ...
+
+# returns whether tokens are multiplied in float32
+def multiplies_in_float32(
+    sources: _PackedTokens, targets: _PackedTokens, options: _KernelOptions
+) -> bool: ...
+
+# number of features and seed; returns features [n_tasks * n_features]
+def sketch_tokens(
+    tokens: _PackedTokens,
+    options: _KernelOptions,
+    frame: _Frame,
+    size: tuple[int, int],
+    n_threads: int | None = None,
+) -> npt.NDArray[np.float32]: ...
+def sketch_updates(
+    tasks: Sequence[Any], size: tuple[int, int], n_threads: int | None = None
+) -> npt.NDArray[np.float32]: ...
+
 # returns the saturation and the numbers of constant rows.
 def score_saturation(
     scores: _Floats, own: list[int | None], range: tuple[float, float] | None = None

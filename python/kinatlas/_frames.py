@@ -7,12 +7,12 @@ No data frame library is imported before it is asked for.
 from __future__ import annotations
 
 import html
-import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from kinatlas.errors import MissingDependencyError
+from kinatlas._arrow import column_of, struct_stream
+from kinatlas._checks import require
 
 __all__ = [
     "Columns",
@@ -60,6 +60,14 @@ class Tabular:
     def _columns(self) -> dict[str, list[Any]]:
         raise NotImplementedError
 
+    def _arrow_columns(self) -> dict[str, Any]:
+        """Columns as Arrow arrays; a subclass with many rows builds them without Python lists."""
+        return {name: column_of(values) for name, values in self._columns().items()}
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Lend the columns to any Arrow reader; needs nanoarrow (extra ``dataframe``)."""
+        return struct_stream(self._arrow_columns()).__arrow_c_stream__(requested_schema)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists by column name, ready for JSON."""
         return self._columns()
@@ -83,24 +91,6 @@ class Tabular:
     def to_latex(self) -> str:
         """Return a LaTeX ``tabular`` without packages."""
         return as_latex(self._columns())
-
-
-def require(module: str, extra: str) -> Any:
-    """Import an optional module, or say which extra of kinatlas brings it.
-
-    Examples
-    --------
-    >>> require("json", "dataframe").dumps([1])
-    '[1]'
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise MissingDependencyError(
-            f"this call needs {module}, which is not installed; "
-            f"pip install {module}, or pip install 'kinatlas[{extra}]' for the whole extra",
-            name=module,
-        ) from None
 
 
 def as_markdown(columns: Columns) -> str:

@@ -13,13 +13,16 @@ __all__ = [
     "FormatError",
     "KinAtlasError",
     "KinAtlasWarning",
+    "LockedError",
     "MissingDependencyError",
     "MixtureError",
     "NonFiniteError",
+    "SchedulerError",
     "ShapeError",
     "SkippedAdapterWarning",
     "SpaceError",
     "UnknownNameError",
+    "WorkerError",
 ]
 
 
@@ -84,6 +87,18 @@ class EndpointError(KinAtlasError, ConnectionError):
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         """Pickle with every field."""
         return type(self), (str(self), self.kind, self.retry_after, self.is_final)
+
+
+class LockedError(KinAtlasError, OSError):
+    """Another job works on the same folder; wait for it, or choose another folder."""
+
+
+class SchedulerError(KinAtlasError, ConnectionError):
+    """A scheduler that cannot be reached, or has no worker."""
+
+
+class WorkerError(KinAtlasError, RuntimeError):
+    """A worker that died too often, or runs another release; finished blocks are kept."""
 
 
 class KinAtlasWarning(UserWarning):

@@ -10,7 +10,7 @@ use crate::similarity::low_rank::{self, Factors, Numbers, Score};
 
 /// A factor as it crosses from Python.
 #[derive(FromPyObject)]
-enum Matrix<'py> {
+pub enum Matrix<'py> {
     F32(PyReadonlyArray2<'py, f32>),
     F64(PyReadonlyArray2<'py, f64>),
     F16(PyReadonlyArray2<'py, f16>),
@@ -29,9 +29,9 @@ impl Matrix<'_> {
 }
 
 /// Per task, per module: A `[rank, n_in]`, B `[n_out, rank]` and the scale, or None.
-type Tasks<'py> = Vec<Vec<Option<(Matrix<'py>, Matrix<'py>, f64)>>>;
+pub type Tasks<'py> = Vec<Vec<Option<(Matrix<'py>, Matrix<'py>, f64)>>>;
 
-fn view<'a>(tasks: &'a Tasks<'_>) -> Result<Vec<Vec<Option<Factors<'a>>>>> {
+pub fn view<'a>(tasks: &'a Tasks<'_>) -> Result<Vec<Vec<Option<Factors<'a>>>>> {
     let views = tasks.iter().map(|task| {
         let views = task
             .iter()

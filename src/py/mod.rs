@@ -1,6 +1,7 @@
 //! The only room that knows Python: convert, detach, call, wrap.
 
 mod behavior;
+mod blocks;
 mod comparison;
 mod consistency;
 mod convert;
@@ -18,6 +19,7 @@ mod low_rank;
 mod resampling;
 mod selection;
 mod similarity;
+mod sketch;
 mod superposition;
 mod superposition_states;
 mod task2vec;
@@ -34,6 +36,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("is_debug_build", cfg!(debug_assertions))?;
     behavior::register(module)?;
+    blocks::register(module)?;
     comparison::register(module)?;
     consistency::register(module)?;
     embeddings::register(module)?;
@@ -53,6 +56,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     decide::register(module)?;
     icl::register(module)?;
     similarity::register(module)?;
+    sketch::register(module)?;
     transferability::register(module)?;
     Ok(())
 }

@@ -14,10 +14,10 @@ use crate::similarity::{
 
 /// kernel, direction, normalize or None, k, temperature, precision
 #[derive(FromPyObject)]
-struct Options(String, String, Option<String>, usize, f64, String);
+pub struct Options(pub String, String, Option<String>, usize, f64, String);
 
 impl Options {
-    fn asking(self, center: Option<Center<'_>>, inspects: bool) -> Result<Question> {
+    pub fn asking(self, center: Option<Center<'_>>, inspects: bool) -> Result<Question> {
         let settings = Settings {
             kernel: Kernel::named(&self.0)?,
             direction: Direction::named(&self.1)?,
@@ -41,12 +41,12 @@ impl Options {
 
 /// None, a word, or tokens [n_tokens, dim]
 #[derive(FromPyObject)]
-enum Center<'py> {
+pub enum Center<'py> {
     Word(String),
     Given(PyReadonlyArray2<'py, f64>),
 }
 
-fn origin(center: Option<Center<'_>>) -> Result<Origin> {
+pub fn origin(center: Option<Center<'_>>) -> Result<Origin> {
     Ok(match center {
         None => Origin::Fixed(Centre::Nothing),
         Some(Center::Given(rows)) => {
@@ -61,14 +61,14 @@ fn origin(center: Option<Center<'_>>) -> Result<Origin> {
     })
 }
 
-type Numbers = (Option<f64>, Option<f64>, Option<f64>, usize);
+pub type Numbers = (Option<f64>, Option<f64>, Option<f64>, usize);
 
 fn numbers(seen: &Alignment) -> Numbers {
     let (mean, median) = (seen.diagonal_fraction, seen.median_diagonal_fraction);
     (mean, median, seen.position_share, seen.n_pairs)
 }
 
-fn decided(decision: Decision) -> (bool, String, Numbers) {
+pub fn decided(decision: Decision) -> (bool, String, Numbers) {
     let centred = decision.centre == Centre::Positions;
     (centred, decision.reason, numbers(&decision.alignment))
 }

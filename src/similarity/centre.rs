@@ -61,6 +61,25 @@ impl Frame {
         })
     }
 
+    /// A frame that was fitted earlier: rows `[n_rows, dim]`, and how many rows were averaged into
+    /// each (no counts for an origin that was given exactly).
+    pub fn fitted(rows: Vec<f64>, dim: usize, counts: Vec<usize>) -> Result<Self> {
+        let n_rows = rows.len().checked_div(dim).unwrap_or(0);
+        if n_rows * dim != rows.len() || !(counts.is_empty() || counts.len() == n_rows) {
+            return Err(Error::Shape(format!(
+                "a frame of {} numbers and {} counts is no set of rows of width {dim}",
+                rows.len(),
+                counts.len()
+            )));
+        }
+        Ok(Self { rows, dim, counts })
+    }
+
+    /// Rows `[n_rows, dim]`, and how many rows were averaged into each.
+    pub fn parts(&self) -> (&[f64], &[usize]) {
+        (&self.rows, &self.counts)
+    }
+
     fn by_position(sources: &Tokens) -> Self {
         let tasks: Vec<_> = (0..sources.n_tasks())
             .map(|index| sources.task(index))
@@ -213,6 +232,21 @@ mod tests {
         );
         assert_eq!(moved(&Centre::Nothing, 9, [3.0, 3.0]), [3.0, 3.0]);
         assert!(Frame::fit(&Centre::Given(vec![1.0]), &ragged()).is_err());
+    }
+
+    #[test]
+    fn a_frame_fitted_earlier_moves_tokens_to_the_same_bits() {
+        for centre in [Centre::Nothing, Centre::Features, Centre::Positions] {
+            let frame = Frame::fit(&centre, &ragged()).unwrap();
+            let (rows, counts) = frame.parts();
+            let again = Frame::fitted(rows.to_vec(), 2, counts.to_vec()).unwrap();
+            let mut moved = [[0.1, 0.7], [0.1, 0.7]];
+            frame.subtract(1, &mut moved[0]);
+            again.subtract(1, &mut moved[1]);
+            assert_eq!(moved[0], moved[1]);
+        }
+        assert!(Frame::fitted(vec![1.0], 2, Vec::new()).is_err());
+        assert!(Frame::fitted(vec![1.0, 2.0], 2, vec![1, 1]).is_err());
     }
 
     #[test]

@@ -103,16 +103,14 @@ pub fn compare(
     let normalize = question.normalize;
     let (scores, single) = match (reduction, &wide) {
         (Some(reduction), _) => {
-            let path = Path::chosen()?;
             let sides = StoredSides {
                 sources,
                 targets,
                 frame: &frame,
                 normalize,
             };
-            let (scores, bound) = single::scores(path, &sides, settings, reduction, monitor)?;
-            check_finite(&scores, sources.n_tasks())?;
-            (scores, Some((bound, path.name())))
+            let (scores, used) = single_scores(&sides, settings, reduction, monitor)?;
+            (scores, Some(used))
         }
         (None, Some(wide)) => {
             let targets = targets.map(|targets| targets.widen());
@@ -136,6 +134,55 @@ pub fn compare(
         alignment,
         single,
     })
+}
+
+/// Scores of some sources for some targets, in the frame of a larger comparison.
+pub fn part(
+    sources: Stored<'_>,
+    targets: Stored<'_>,
+    frame: &Frame,
+    question: &Question,
+    monitor: &Monitor,
+) -> Result<Vec<f64>> {
+    let (settings, normalize) = (&question.settings, question.normalize);
+    if let Some(reduction) = in_single(question, sources, Some(targets))? {
+        let sides = StoredSides {
+            sources,
+            targets: Some(targets),
+            frame,
+            normalize,
+        };
+        return Ok(single_scores(&sides, settings, reduction, monitor)?.0);
+    }
+    let (sources, targets) = (sources.widen(), targets.widen());
+    let sides = Sides {
+        sources: &sources,
+        targets: Some(&targets),
+        frame,
+        normalize,
+    };
+    similarity(&sides, settings, monitor)
+}
+
+/// Whether tokens are multiplied in single precision.
+pub fn is_single(
+    question: &Question,
+    sources: Stored<'_>,
+    targets: Option<Stored<'_>>,
+) -> Result<bool> {
+    Ok(in_single(question, sources, targets)?.is_some())
+}
+
+fn single_scores(
+    sides: &StoredSides<'_>,
+    settings: &Settings,
+    reduction: Reduction,
+    monitor: &Monitor,
+) -> Result<(Vec<f64>, (f64, &'static str))> {
+    let path = Path::chosen()?;
+    let (scores, bound) = single::scores(path, sides, settings, reduction, monitor)?;
+    check_finite(&scores, sides.sources.n_tasks())?;
+    Ok((scores, (bound, path.name())))
 }
 
 // How single precision reduces, if it is asked for or costs nothing that the tokens have.

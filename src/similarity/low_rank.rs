@@ -16,6 +16,7 @@
 //! factorisations, whose concatenations may even point in opposite directions.
 
 mod grid;
+mod sketch;
 
 use half::f16;
 
@@ -25,6 +26,7 @@ use crate::linalg::{Inner, TokenPanels, for_each_tile};
 use crate::tokens::TokenMatrix;
 
 pub use grid::{Updates, matrix, modules};
+pub use sketch::sketch;
 
 /// Which number is made of the inner products.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

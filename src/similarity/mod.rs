@@ -22,6 +22,7 @@ mod reduce;
 mod rule;
 mod saturation;
 mod single;
+mod sketch;
 mod soft_max;
 pub mod task2vec;
 mod topk_mean;
@@ -30,14 +31,15 @@ mod unigram;
 use crate::error::{Error, Result};
 use crate::threads::Monitor;
 
-pub use auto::{Decision, decide};
+pub use auto::{Decision, decide, longest};
 pub use centre::{Centre, Frame, centred};
-pub use compare::{Comparison, Origin, Precision, Question, compare};
+pub use compare::{Comparison, Origin, Precision, Question, compare, is_single, part};
 pub use diagonal::{Alignment, alignment};
 pub use grid::{Direction, Sides};
 pub use prepare::Normalize;
 pub use rule::About;
 pub use saturation::{Saturation, saturation};
+pub use sketch::{Vector, sketch};
 
 use grid::Grid;
 

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 import kinatlas as ka
+from kinatlas.cli.blocks import BlockOptions, compare_in_blocks
 from kinatlas.cli.embed import embed
 from kinatlas.cli.options import (
     AsCsv,
     AsJson,
     Base,
+    Blocks,
+    BlockSize,
     Center,
     Direction,
     Folder,
     Kernel,
     Kind,
+    LogJson,
+    MaxMemory,
     Neighbours,
     Normalize,
     NThreads,
+    Out,
     Pickle,
+    Resume,
+    Scheduler,
     Space,
     Tasks,
     Temperature,
@@ -91,12 +100,32 @@ def similarity(
     kind: Kind = None,
     allow_pickle: Pickle = False,
     threads: NThreads = None,
+    blocks: Blocks = None,
+    scheduler: Scheduler = None,
+    resume: Resume = False,
+    block_size: BlockSize = None,
+    max_memory: MaxMemory = 2.0,
+    out: Out = None,
+    log_json: LogJson = False,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
     """Compare all tasks of a folder; rows are targets, columns are sources."""
-    atlas = _atlas(folder, tasks, space, base, kind, allow_pickle)
     settings = _settings(kernel, direction, normalize, center, neighbours, temperature, threads)
+    if blocks is not None:
+        options = BlockOptions(blocks, scheduler, resume, block_size, max_memory, out, log_json)
+        plain = not (tasks or space or base or kind or allow_pickle)
+        side = folder if plain else _atlas(folder, tasks, space, base, kind, allow_pickle)
+        shown = None if as_json or as_csv or log_json else sys.stderr.isatty()
+        found = compare_in_blocks(side, options, settings, progress=shown)
+        if as_json or as_csv:
+            _show(found.matrix(), "", as_json, as_csv)
+        else:
+            typer.echo(f"{found}, in {found.path}")
+        return
+    if scheduler or resume or block_size or out or log_json:
+        raise typer.BadParameter("--scheduler, --resume, --out and the like need --blocks")
+    atlas = _atlas(folder, tasks, space, base, kind, allow_pickle)
     matrix = ka.similarity_matrix(atlas, progress=_progress(as_json, as_csv), **settings)
     _show(matrix, f"{kernel}: {len(matrix.targets)} targets", as_json, as_csv, _notes(matrix))
 

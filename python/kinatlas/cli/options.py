@@ -11,15 +11,22 @@ __all__ = [
     "AsCsv",
     "AsJson",
     "Base",
+    "BlockSize",
+    "Blocks",
     "Center",
     "Direction",
     "Folder",
     "Kernel",
     "Kind",
+    "LogJson",
+    "MaxMemory",
     "NThreads",
     "Neighbours",
     "Normalize",
+    "Out",
     "Pickle",
+    "Resume",
+    "Scheduler",
     "Space",
     "Tasks",
     "Temperature",
@@ -50,3 +57,21 @@ Pickle = Annotated[bool, typer.Option("--allow-pickle", help="Read pickles, with
 NThreads = Annotated[int | None, typer.Option("--threads", help="Threads; default all allowed.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
+Blocks = Annotated[
+    Path | None,
+    typer.Option(help="Compute in blocks that are kept in this folder; for large comparisons."),
+]
+Scheduler = Annotated[
+    str | None, typer.Option(help="With --blocks: address of a Dask scheduler, tcp://HOST:PORT.")
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="With --blocks: verify what is there, compute the rest.")
+]
+BlockSize = Annotated[int | None, typer.Option(help="With --blocks: tasks a side of a block.")]
+MaxMemory = Annotated[float, typer.Option(help="With --blocks: GiB that one block may use.")]
+Out = Annotated[
+    Path | None, typer.Option(help="With --blocks: write all scores to this .npy or .parquet.")
+]
+LogJson = Annotated[
+    bool, typer.Option("--log-json", help="With --blocks: log to standard error, JSON lines.")
+]

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from kinatlas import _core
 from kinatlas.errors import DTypeError, FormatError
+from kinatlas.io.atomic import write_whole
 from kinatlas.io.tensors import FORMAT, VERSION
 from kinatlas.tasks import Atlas
 
@@ -20,6 +19,9 @@ __all__ = ["save_atlas"]
 
 _SUFFIX = ".safetensors"
 _RESERVED = "__metadata__"
+_STORED = {"float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64"}
+# The widest number has 8 bytes; behind a header of such a length every number is aligned.
+_ALIGNMENT = 8
 
 
 def save_atlas(atlas: Atlas, path: str | os.PathLike[str]) -> Path:
@@ -53,9 +55,6 @@ def save_atlas(atlas: Atlas, path: str | os.PathLike[str]) -> Path:
         raise FormatError(f"{path}: atlas files end in {_SUFFIX}")
     if _RESERVED in atlas.names:
         raise FormatError(f"task {_RESERVED!r}: the format reserves this name; rename the task")
-    tensors = [
-        (task.name, task.dtype, list(task._stored.shape), _bytes(task._stored)) for task in atlas
-    ]
     texts = {
         "format": FORMAT,
         "format_version": str(VERSION),
@@ -63,22 +62,23 @@ def save_atlas(atlas: Atlas, path: str | os.PathLike[str]) -> Path:
         "space": atlas.space,
         "provenance": json.dumps([asdict(origin) for origin in atlas.provenance]),
     }
-    _write(path, _core.serialize_tensors(tensors, texts))
+    buffer = atlas._buffer
+    little = buffer.astype(buffer.dtype.newbyteorder("<"), copy=False)
+    write_whole(path, _header(atlas, texts), np.ascontiguousarray(little).reshape(-1).data)
     return path
 
 
-def _bytes(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-    return np.ascontiguousarray(little).reshape(-1).view(np.uint8)
-
-
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _header(atlas: Atlas, texts: dict[str, str]) -> bytes:
+    """Tensors in the order of the atlas, so that the file can be mapped as one packed buffer."""
+    width = atlas.dim * atlas._buffer.itemsize
+    bounds = [int(start) * width for start in atlas._offsets]
+    entries: dict[str, Any] = {_RESERVED: texts}
+    for place, (name, count) in enumerate(zip(atlas.names, atlas.n_tokens, strict=True)):
+        entries[name] = {
+            "dtype": _STORED[atlas.dtype],
+            "shape": [count, atlas.dim],
+            "data_offsets": bounds[place : place + 2],
+        }
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _ALIGNMENT)
+    return len(text).to_bytes(8, "little") + text

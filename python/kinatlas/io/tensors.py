@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from kinatlas import _core
@@ -12,7 +13,7 @@ from kinatlas.io.parts import Options, Part, Skip, file_hash, space_of, whole_nu
 from kinatlas.io.scan import Source
 from kinatlas.tasks import Provenance
 
-__all__ = ["FORMAT", "VERSION", "read_safetensors"]
+__all__ = ["FORMAT", "VERSION", "own_metadata", "read_safetensors"]
 
 #: ``__metadata__["format"]`` of files that ``save_atlas`` writes.
 FORMAT = "kinatlas.atlas"
@@ -73,26 +74,40 @@ def _tasks(source: Source, names: list[str], texts: dict[str, str]) -> list[Part
 
 
 def _read_own(source: Source, texts: dict[str, str]) -> list[Part]:
+    names, origins, space = own_metadata(source.path, texts)
+    tensors = _core.read_tensors(str(source.path), names)
+    return [
+        Part(task=source.member(name, is_only=False), space=space, provenance=origin, tokens=tensor)
+        for name, origin, tensor in zip(names, origins, tensors, strict=True)
+    ]
+
+
+def own_metadata(
+    path: Path, texts: dict[str, str]
+) -> tuple[list[str], tuple[Provenance, ...], str]:
+    """Return names, provenance and space from the metadata of an atlas file.
+
+    Raises
+    ------
+    FormatError
+        If they are damaged, or written by a newer release.
+    """
     version = whole_number(texts.get("format_version"))
     if version is None or version > VERSION:
         raise FormatError(
-            f"{source.path}: atlas format version {texts.get('format_version')!r}, this release "
+            f"{path}: atlas format version {texts.get('format_version')!r}, this release "
             f"reads up to {VERSION}; upgrade kinatlas"
         )
     try:
         names: list[str] = json.loads(texts["names"])
-        origins = [_provenance(fields) for fields in json.loads(texts["provenance"])]
-        space = texts["space"]
-        pairs = list(zip(names, origins, strict=True))
+        origins = tuple(_provenance(fields) for fields in json.loads(texts["provenance"]))
+        if len(names) != len(origins):
+            raise ValueError(f"{len(names)} names, {len(origins)} origins")
+        return names, origins, texts["space"]
     except (KeyError, ValueError, TypeError) as error:
         raise FormatError(
-            f"{source.path}: the metadata of this atlas file are damaged: {error!r}"
+            f"{path}: the metadata of this atlas file are damaged: {error!r}"
         ) from None
-    tensors = _core.read_tensors(str(source.path), names)
-    return [
-        Part(task=source.member(name, is_only=False), space=space, provenance=origin, tokens=tensor)
-        for (name, origin), tensor in zip(pairs, tensors, strict=True)
-    ]
 
 
 def _provenance(fields: dict[str, Any]) -> Provenance:

@@ -12,6 +12,7 @@ from kinatlas._progress import bar
 from kinatlas.errors import DTypeError
 from kinatlas.similarity.diagnostics import described, warn_if_degenerate
 from kinatlas.similarity.fit import check_fit
+from kinatlas.similarity.frames import explained
 from kinatlas.similarity.low_rank import compare_updates
 from kinatlas.similarity.matrix import SimilarityMatrix
 from kinatlas.similarity.options import Direction, Options
@@ -83,7 +84,7 @@ def token_similarity(
     1.0
     """
     if isinstance(source, Mapping) and isinstance(target, Mapping):
-        _refuse_token_options(center, k, temperature)
+        refuse_token_options(center, k, temperature)
         ours, theirs = (
             LowRankAtlas.from_factors({role: update})
             for role, update in (("source", source), ("target", target))
@@ -185,16 +186,16 @@ def similarity_matrix(
     """
     n_threads = check_n_threads(n_threads)
     if isinstance(sources, LowRankAtlas):
-        _refuse_token_options(center, k, temperature)
-        return compare_updates(sources, _updates(targets), kernel, n_threads, progress)
+        refuse_token_options(center, k, temperature)
+        return compare_updates(sources, updates_of(targets), kernel, n_threads, progress)
     if is_task2vec(kernel):
         asked = _asked(direction, normalize, center, k, temperature, trivial, alpha)
-        atlases = sources, None if targets is None else _tokens(targets, "targets")
+        atlases = sources, None if targets is None else tokens_of(targets, "targets")
         return compare_diagonals(*atlases, kernel, asked, n_threads, progress)
     _refuse_task2vec_options(kernel, trivial, alpha)
     options = Options.checked(kernel, direction, normalize, center, k, temperature, precision)
-    sources = _tokens(sources, "sources")
-    targets = None if targets is None else _tokens(targets, "targets")
+    sources = tokens_of(sources, "sources")
+    targets = None if targets is None else tokens_of(targets, "targets")
     rows = sources if targets is None else targets
     if targets is not None:
         check_same_space(sources.space, targets.space, "sources", "targets")
@@ -220,7 +221,7 @@ def similarity_matrix(
         rows.names,
         sources.names,
         kernel,
-        options.recorded() | _explained(decision) | {"dtype": sources.dtype} | used,
+        options.recorded() | explained(decision) | {"dtype": sources.dtype} | used,
         found,
     )
 
@@ -237,7 +238,7 @@ def _asked(
     return dict(locals())
 
 
-def _tokens(atlas: object, label: str) -> Atlas:
+def tokens_of(atlas: object, label: str) -> Atlas:
     if not isinstance(atlas, Atlas):
         raise DTypeError(
             f"{label}: got {type(atlas).__name__}, expected an Atlas; build one with "
@@ -246,7 +247,7 @@ def _tokens(atlas: object, label: str) -> Atlas:
     return atlas
 
 
-def _updates(atlas: object) -> LowRankAtlas | None:
+def updates_of(atlas: object) -> LowRankAtlas | None:
     if not (atlas is None or isinstance(atlas, LowRankAtlas)):
         raise DTypeError(
             f"targets: got {type(atlas).__name__}, expected a LowRankAtlas as the sources are"
@@ -254,7 +255,7 @@ def _updates(atlas: object) -> LowRankAtlas | None:
     return atlas
 
 
-def _refuse_token_options(center: Any, k: int | None, temperature: float | None) -> None:
+def refuse_token_options(center: Any, k: int | None, temperature: float | None) -> None:
     for name, value in (("center", center), ("k", k), ("temperature", temperature)):
         if value is not None:
             raise ValueError(f"{name}={value!r}: low-rank updates have no tokens to apply it to")
@@ -266,20 +267,3 @@ def _refuse_task2vec_options(kernel: str, trivial: Any, alpha: float | None) -> 
             raise ValueError(
                 f"{name}: kernel {kernel!r} has no such parameter; task2vec_asymmetric has"
             )
-
-
-def _explained(decision: tuple[bool, str, Any] | None) -> dict[str, Any]:
-    if decision is None:
-        return {}
-    centred, reason, (mean, median, share, n_pairs) = decision
-    return {
-        "center": "positions" if centred else None,
-        "center_asked": "auto",
-        "center_reason": reason,
-        "center_evidence": {
-            "diagonal_fraction": mean,
-            "median_diagonal_fraction": median,
-            "position_share": share,
-            "n_diagonal_pairs": n_pairs,
-        },
-    }

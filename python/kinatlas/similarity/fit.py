@@ -25,12 +25,14 @@ def check_fit(sources: Atlas, targets: Atlas, options: Options) -> None:
     kinatlas.errors.ShapeError: sources have dim 1, targets have dim 2, expected equal widths
     """
     check_same_dim(sources.dim, targets.dim, "sources", "targets")
+    if not (options.info.needs_equal_length or _looks_at_lengths(options.center)):
+        return  # nothing depends on lengths, and an atlas may have a million of them
     sizes = {
         f"{role} {name!r}": count
         for role, atlas in (("source", sources), ("target", targets))
         for name, count in zip(atlas.names, atlas.n_tokens, strict=True)
     }
-    first = next(iter(sizes))
+    first, longest = next(iter(sizes)), max(sources.n_tokens)
     for label, count in sizes.items():
         if options.info.needs_equal_length and count != sizes[first]:
             raise ShapeError(
@@ -38,17 +40,22 @@ def check_fit(sources: Atlas, targets: Atlas, options: Options) -> None:
                 f"{sizes[first]} tokens and {label} has {count}; use a kernel that takes any "
                 "lengths, such as 'max_pairwise'"
             )
-        _check_center(options.center, label, count, sources)
+        _check_center(options.center, label, count, (sources.dim, longest))
 
 
-def _check_center(center: Any, label: str, n_tokens: int, sources: Atlas) -> None:
-    if isinstance(center, str) and center == "positions" and n_tokens > max(sources.n_tokens):
+def _looks_at_lengths(center: Any) -> bool:
+    return isinstance(center, np.ndarray) or center == "positions"
+
+
+def _check_center(center: Any, label: str, n_tokens: int, sizes: tuple[int, int]) -> None:
+    dim, longest = sizes
+    if isinstance(center, str) and center == "positions" and n_tokens > longest:
         raise ShapeError(
             f"center='positions': {label} has {n_tokens} tokens, but no source has more than "
-            f"{max(sources.n_tokens)}, so some positions have no mean; use center='features'"
+            f"{longest}, so some positions have no mean; use center='features'"
         )
     if isinstance(center, np.ndarray):
-        check_same_dim(sources.dim, center.shape[1], "sources", "center")
+        check_same_dim(dim, center.shape[1], "sources", "center")
         if len(center) not in (1, n_tokens):
             raise ShapeError(
                 f"center has {len(center)} tokens, {label} has {n_tokens}; expected equal numbers, "

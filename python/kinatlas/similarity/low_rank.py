@@ -51,7 +51,7 @@ def module_similarity(
     >>> matrices["q"].row("rte"), matrices["v"].row("rte")
     (array([1., 1.]), array([0., 1.]))
     """
-    rows, columns, modules = _aligned(sources, targets)
+    rows, columns, modules = aligned(sources, targets)
     total = len(modules) * len(sources) * len(sources if targets is None else targets)
     check_choice(kernel, _core.low_rank_kernels(), "kernel")
     with bar(progress, total) as report:
@@ -78,13 +78,13 @@ def compare_updates(
     array([[4.]])
     """
     check_choice(kernel, _core.low_rank_kernels(), "kernel")
-    rows, columns, modules = _aligned(sources, targets)
+    rows, columns, modules = aligned(sources, targets)
     with bar(progress, len(sources) * len(sources if targets is None else targets)) as report:
         values = _core.low_rank_matrix(rows, columns, kernel, n_threads, report)
     return _matrix(values, sources, targets, kernel, modules)
 
 
-def _aligned(sources: LowRankAtlas, targets: LowRankAtlas | None) -> tuple[Any, Any, Any]:
+def aligned(sources: LowRankAtlas, targets: LowRankAtlas | None) -> tuple[Any, Any, Any]:
     for label, atlas in (("sources", sources), ("targets", targets)):
         if not (isinstance(atlas, LowRankAtlas) or (atlas is None and label == "targets")):
             raise DTypeError(

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from kinatlas._arrow import column_of, text_column
 from kinatlas._checks import check_choice, check_known, check_known_all, check_names
 from kinatlas._frames import Tabular, as_html, as_text, require
 from kinatlas.errors import FormatError, NonFiniteError, ShapeError
@@ -240,6 +241,14 @@ class SimilarityMatrix(Tabular):
         ['target', 'mnli']
         """
         return require("pyarrow", "dataframe").table(self._columns(layout))
+
+    def _arrow_columns(self) -> dict[str, Any]:
+        """The tidy table (target, source, score); scores are lent, not copied."""
+        return {
+            "target": text_column(self.targets, each=len(self.sources)),
+            "source": text_column(self.sources, times=len(self.targets)),
+            "score": column_of(self.values.reshape(-1)),
+        }
 
     def __repr__(self) -> str:
         hidden = len(self.sources) - _COLUMNS_SHOWN

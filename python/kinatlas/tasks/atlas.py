@@ -18,6 +18,7 @@ from kinatlas._checks import (
 from kinatlas._frames import as_html
 from kinatlas.errors import DTypeError
 from kinatlas.interop import as_stored
+from kinatlas.tasks.arrow import ArrowTable
 from kinatlas.tasks.normalising import Normalising
 from kinatlas.tasks.packing import pack
 from kinatlas.tasks.provenance import Provenance
@@ -29,7 +30,7 @@ _ROWS_SHOWN = 12
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Atlas(Normalising):
+class Atlas(Normalising, ArrowTable):
     """Named tasks of one space in one packed buffer; build it with ``from_arrays``.
 
     Examples
@@ -139,7 +140,7 @@ class Atlas(Normalising):
     @property
     def n_tokens(self) -> tuple[int, ...]:
         """Number of tokens of each task, in the order of ``names``."""
-        return tuple(int(count) for count in np.diff(self._offsets))
+        return tuple(np.diff(self._offsets).tolist())
 
     @property
     def _packed(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:

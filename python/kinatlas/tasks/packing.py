@@ -12,7 +12,7 @@ from kinatlas._checks import check_same_dim
 from kinatlas.errors import NonFiniteError, ShapeError
 from kinatlas.interop import widened
 
-__all__ = ["Packed", "Stored", "pack"]
+__all__ = ["Packed", "Stored", "pack", "refuse_nonfinite"]
 
 #: A 2-D array and the name of its number type; bfloat16 is held as uint16 bits.
 Stored = tuple[npt.NDArray[Any], str]
@@ -54,7 +54,7 @@ def pack(names: tuple[str, ...], stored: list[Stored]) -> tuple[Packed, str]:
     ]
     offsets = np.cumsum([0, *(len(array) for array, _ in stored)], dtype=np.int64)
     buffer = np.concatenate(columns, axis=0)
-    _refuse_nonfinite(buffer, offsets, names)
+    refuse_nonfinite(buffer, offsets, names)
     return (buffer, offsets), dtype
 
 
@@ -64,9 +64,10 @@ def _common_dtype(dtypes: set[str]) -> str:
     return "float64" if "float64" in dtypes else "float32"
 
 
-def _refuse_nonfinite(
+def refuse_nonfinite(
     buffer: npt.NDArray[Any], offsets: npt.NDArray[np.int64], names: tuple[str, ...]
 ) -> None:
+    """Raise `NonFiniteError` with task, token and coordinate of the first bad number."""
     found = _core.first_nonfinite((buffer, offsets))
     if found is not None:
         task, row, column = found

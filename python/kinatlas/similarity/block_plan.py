@@ -1,0 +1,205 @@
+"""What fixes one comparison, cut into blocks: any rows, any columns, in any order, the same bits.
+
+A block is a pure function of the plan and of the two atlases, so it may be computed twice, on
+another machine, or again next week. ``kinatlas.distributed`` keeps blocks as files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from kinatlas import _core
+from kinatlas.errors import DTypeError, NonFiniteError, ShapeError
+from kinatlas.similarity.frames import Frame
+from kinatlas.similarity.options import Options
+from kinatlas.tasks import Atlas, LowRankAtlas
+
+__all__ = ["AnyAtlas", "Block", "BlockPlan", "packed_tasks", "within"]
+
+AnyAtlas: TypeAlias = Atlas | LowRankAtlas
+
+
+@dataclass(frozen=True, order=True)
+class Block:
+    """Some targets against some sources: ``rows`` and ``cols`` are half-open ranges of numbers.
+
+    Examples
+    --------
+    >>> Block((0, 64), (128, 192)).name
+    'r0000000-0000064.c0000128-0000192'
+    """
+
+    rows: tuple[int, int]
+    cols: tuple[int, int]
+
+    @property
+    def name(self) -> str:
+        """A name that sorts by rows, then by columns."""
+        (top, bottom), (left, right) = self.rows, self.cols
+        return f"r{top:07d}-{bottom:07d}.c{left:07d}-{right:07d}"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of targets and of sources."""
+        return self.rows[1] - self.rows[0], self.cols[1] - self.cols[0]
+
+    @property
+    def n_pairs(self) -> int:
+        """Number of scores."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class BlockPlan:
+    """Everything that fixes every score of a comparison, except the tokens; made by `plan_blocks`.
+
+    Examples
+    --------
+    >>> atlas = Atlas.from_arrays({"mnli": [[1.0, 0.0]], "rte": [[0.0, 1.0]], "cb": [[1.0, 1.0]]})
+    >>> from kinatlas.similarity import plan_blocks
+    >>> plan = plan_blocks(atlas, kernel="max_pairwise", block_size=2)
+    >>> [block.shape for block in plan]
+    [(2, 2), (2, 1), (1, 2), (1, 1)]
+    >>> plan.compute(next(iter(plan)), atlas)
+    array([[1., 0.],
+           [0., 1.]])
+    """
+
+    kernel: str
+    options: Options | None
+    recorded: dict[str, Any]
+    frame: Frame | None
+    modules: tuple[str, ...] | None
+    n_targets: int
+    n_sources: int
+    block_shape: tuple[int, int]
+
+    def __iter__(self) -> Iterator[Block]:
+        """Give every block, row by row."""
+        height, width = self.block_shape
+        for top in range(0, self.n_targets, height):
+            rows = (top, min(top + height, self.n_targets))
+            for left in range(0, self.n_sources, width):
+                yield Block(rows, (left, min(left + width, self.n_sources)))
+
+    def __len__(self) -> int:
+        height, width = self.block_shape
+        return math.ceil(self.n_targets / height) * math.ceil(self.n_sources / width)
+
+    def compute(
+        self,
+        block: Block,
+        sources: AnyAtlas,
+        targets: AnyAtlas | None = None,
+        *,
+        n_threads: int | None = None,
+    ) -> npt.NDArray[np.float64]:
+        """Return the scores [n_rows, n_cols] of one block; any number of threads, the same bits.
+
+        Raises
+        ------
+        NonFiniteError
+            If a token of the block is NaN or infinite, which a mapped file may hide until now.
+        ShapeError, DTypeError
+            If the block does not lie in the grid, or the atlases are of another kind.
+        """
+        if not (within(block.rows, self.n_targets) and within(block.cols, self.n_sources)):
+            raise ShapeError(
+                f"block {block.name} lies outside the grid of {self.n_targets} targets and "
+                f"{self.n_sources} sources"
+            )
+        rows = sources if targets is None else targets
+        if self.modules is not None and _both(rows, sources, LowRankAtlas):
+            return _core.low_rank_matrix(
+                _updates(rows, block.rows)._aligned(self.modules),
+                _updates(sources, block.cols)._aligned(self.modules),
+                self.kernel,
+                n_threads,
+            )
+        if self.options is None or self.frame is None or not _both(rows, sources, Atlas):
+            raise DTypeError(
+                f"this plan compares {'tokens' if self.modules is None else 'low-rank updates'}, "
+                f"got {type(sources).__name__} and {type(rows).__name__}"
+            )
+        scores = _core.block_scores(
+            packed_tasks(sources, block.cols),
+            packed_tasks(rows, block.rows),
+            self.options.core(),
+            self.frame,
+            n_threads,
+        )
+        return scores.reshape(block.shape)
+
+    def compute_some(
+        self,
+        row: int,
+        cols: npt.NDArray[np.int64],
+        sources: Atlas,
+        targets: Atlas,
+        *,
+        n_threads: int | None = None,
+    ) -> npt.NDArray[np.float64]:
+        """Return the scores [n_cols] of one target for chosen sources, by their numbers."""
+        if self.options is None or self.frame is None:
+            raise DTypeError("this plan compares low-rank updates, expected tokens")
+        bounds = sources._offsets
+        spans = [slice(int(bounds[col]), int(bounds[col + 1])) for col in cols]
+        rows = np.concatenate([np.asarray(sources._buffer[span]) for span in spans])
+        offsets = np.cumsum([0, *(span.stop - span.start for span in spans)], dtype=np.int64)
+        target = packed_tasks(targets, (row, row + 1))
+        options = self.options.core()
+        return _core.block_scores((rows, offsets), target, options, self.frame, n_threads)
+
+    def identity(self) -> dict[str, Any]:
+        """Return plain values that are equal exactly when two plans give the same scores."""
+        digest = hashlib.sha256()
+        for part in self.frame or ():
+            digest.update(part.tobytes() + b"|")
+        record = self.recorded | {"frame": digest.hexdigest(), "modules": self.modules}
+        if self.recorded.get("precision") == "float32":
+            # The portable path may round a product twice where the others do so once.
+            record["is_fused"] = _core._simd_paths()[0] != "portable"
+        return {
+            "kernel": self.kernel,
+            "options": {key: repr(value) for key, value in sorted(record.items())},
+            "n_targets": self.n_targets,
+            "n_sources": self.n_sources,
+            "block_shape": list(self.block_shape),
+        }
+
+
+def within(bounds: tuple[int, int], count: int) -> bool:
+    """Return whether a half-open range holds something and lies below ``count``."""
+    return 0 <= bounds[0] < bounds[1] <= count
+
+
+def _both(rows: Any, columns: Any, kind: type) -> bool:
+    return isinstance(rows, kind) and isinstance(columns, kind)
+
+
+def packed_tasks(atlas: Any, bounds: tuple[int, int]) -> tuple[Any, Any]:
+    """Return some tasks, packed; raises `NonFiniteError` for what a mapped file may hide."""
+    buffer, offsets = atlas._packed
+    start, stop = bounds
+    within = offsets[start : stop + 1] - offsets[start]
+    part = (np.asarray(buffer[int(offsets[start]) : int(offsets[stop])]), within)
+    found = _core.first_nonfinite(part)
+    if found is not None:
+        raise NonFiniteError(
+            f"task {atlas.names[start + found[0]]!r}: token {found[1]}, coordinate {found[2]} is "
+            "NaN or infinite; only finite numbers can be compared"
+        )
+    return part
+
+
+def _updates(atlas: Any, bounds: tuple[int, int]) -> LowRankAtlas:
+    part = slice(*bounds)
+    fields = (atlas.names[part], atlas.modules, atlas.space, atlas.provenance[part])
+    return LowRankAtlas(*fields, atlas._updates[part])
