@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kinatlas._checks import check_n_threads
+from kinatlas._progress import bar
 from kinatlas.distributed.crew import Crew, recruited
 from kinatlas.distributed.folder import BlockFolder
 from kinatlas.distributed.inputs import fingerprint, opened
@@ -21,7 +22,6 @@ from kinatlas.distributed.loop import Done, run
 from kinatlas.distributed.work import Job, compute, release
 from kinatlas.similarity import Block, plan_blocks
 from kinatlas.similarity.blocks import DEFAULT_MEMORY
-from kinatlas.similarity.progress import bar
 
 __all__ = ["similarity_blocks"]
 
