@@ -6,18 +6,13 @@ use std::time::Instant;
 
 use super::Path;
 
-const TURNS: usize = 2_000_000;
+// Half a millisecond, shorter than a busy machine's time slice.
+const TURNS: usize = 200_000;
 
 /// GFLOP/s of one core with nothing but independent fused multiply-adds in registers, the best of
 /// `rounds` short runs. The portable path has no such ceiling of its own and answers None.
 pub fn peak(path: Path, rounds: usize) -> Option<f64> {
-    let (run, lanes): (unsafe fn(usize), usize) = match path.name() {
-        #[cfg(target_arch = "x86_64")]
-        "avx512" => (x86::avx512, 16),
-        #[cfg(target_arch = "x86_64")]
-        "avx2" => (x86::avx2, 8),
-        _ => return None,
-    };
+    let (run, lanes) = loop_of(path)?;
     let work = (2 * 12 * lanes * TURNS) as f64;
     let seconds = (0..rounds.max(1)).map(|_| {
         let start = Instant::now();
@@ -26,6 +21,17 @@ pub fn peak(path: Path, rounds: usize) -> Option<f64> {
         start.elapsed().as_secs_f64()
     });
     Some(work / seconds.fold(f64::INFINITY, f64::min) / 1e9)
+}
+
+// The loop of a path, and the numbers in one of its registers.
+fn loop_of(path: Path) -> Option<(unsafe fn(usize), usize)> {
+    match path.name() {
+        #[cfg(target_arch = "x86_64")]
+        "avx512" => Some((x86::avx512, 16)),
+        #[cfg(target_arch = "x86_64")]
+        "avx2" => Some((x86::avx2, 8)),
+        _ => None,
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
