@@ -71,6 +71,7 @@ def test_the_order_of_probes_boxes_and_labels_changes_nothing() -> None:
 
 def test_noise_attenuates_and_the_correction_finds_the_truth() -> None:
     logits = drawn(2, 1500, 3)
+    logits[1] = 0.9 * logits[0] + 0.4 * logits[1]
     truth = paired_similarity(built(logits), link="probability", n_replicates=0).values[0, 1]
     draw = np.random.default_rng(0)
     shares = logistic(logits)[..., 1]
@@ -85,6 +86,7 @@ def test_noise_attenuates_and_the_correction_finds_the_truth() -> None:
         found.append(similarity.values[0, 1])
         corrected.append(similarity.corrected[0, 1])
         assert (similarity.reliability < 0.95).all()
+    assert np.mean(found) < truth - 0.05
     assert abs(np.mean(corrected) - truth) < 0.4 * abs(np.mean(found) - truth)
 
 

@@ -174,7 +174,7 @@ class BehaviorStudy:
 
 
 def load_behavior_study() -> BehaviorStudy:
-    """Return word lists, rules, classifiers, MiniLM and SmolLM2 with prompts, answering snippets.
+    """Return word lists, rules, classifiers and a prompted MiniLM, answering real snippets.
 
     References
     ----------

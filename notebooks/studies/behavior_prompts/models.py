@@ -1,6 +1,6 @@
 """Answers of SmolLM2 under three prompts and of a frozen sentence encoder under three verbalizers.
 
-    python models.py CACHE_FOLDER      (torch, transformers, gguf, onnxruntime, tokenizers)
+    python models.py CACHE_FOLDER encoder|smol
 
 Reads CACHE/texts.json of prepare.py and adds CACHE/models.json, box by box: what is
 done is not done again. Weights come from the pinned packages and are only read.
@@ -110,12 +110,12 @@ def main() -> None:
     texts, is_asked = json.loads((cache / "texts.json").read_text())
     path = cache / "models.json"
     known = json.loads(path.read_text()) if path.exists() else {}
-    if not set(VERBALIZERS) <= set(known):
+    if sys.argv[2] == "encoder" and not set(VERBALIZERS) <= set(known):
         known |= {k: np.stack([v, np.ones(len(v))], 1).tolist()
                   for k, v in encoder_answers(cache, texts).items()}  # fmt: skip
         path.write_text(json.dumps(known))
     for name, (template, words) in PROMPTS.items():
-        if name not in known:
+        if sys.argv[2] == "smol" and name not in known:
             # Texts that only describe a data set need no answer of a model.
             asked = [at for at, text in enumerate(texts) if is_asked[at]]
             table = np.tile([0.5, 0.0], (len(texts), 1))

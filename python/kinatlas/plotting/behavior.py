@@ -35,6 +35,8 @@ def plot_pareto(
     >>> ax = plot_pareto(["a", "b", "c"], [1.0, 2.0, 3.0], [0.5, 0.9, 0.8])
     >>> [text.get_text() for text in ax.texts]
     ['a', 'b']
+    >>> plot_pareto(["a", "b"], [1.0, 1.0], [0.5, 0.5]).texts[0].get_text()
+    'a and 1 more'
     """
     best = pareto_front(costs, scores)
     ax = new_axes(ax, 5.8, 3.8)
@@ -53,11 +55,15 @@ def plot_pareto(
         [own[0] for own in front], [own[1] for own in front], color=ORANGE, s=34, zorder=3,
         label="beaten by none",
     )  # fmt: skip
-    for at, (cost, score, name) in enumerate(front):
-        # Names alternate below and above, so that neighbours on the front do not overlap.
-        offset, va = ((6, -8), "top") if at % 2 == 0 else ((6, 6), "bottom")
-        ax.annotate(name, (cost, score), xytext=offset, textcoords="offset points", va=va,
-                    fontsize="small")  # fmt: skip
+    tied: dict[tuple[float, float], list[str]] = {}
+    for cost, score, name in front:
+        tied.setdefault((cost, score), []).append(name)
+    for place, own in tied.items():
+        shown = own[0] if len(own) == 1 else f"{own[0]} and {len(own) - 1} more"
+        # Below and to the right lies what the box beats: no line of the front runs there.
+        ax.annotate(
+            shown, place, xytext=(6, -6), textcoords="offset points", va="top", fontsize="small"
+        )
     if min(costs) > 0 and max(costs) > 30 * min(costs):
         ax.set_xscale("log")
     ax.set_xlabel(cost_label)
