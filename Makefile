@@ -67,6 +67,8 @@ bench: dev ## measure our kernels beside their peers, in one run
 	$(BIN)/python benches/consistency.py
 	$(BIN)/python benches/superposition.py
 	$(BIN)/python benches/behavior.py
+	$(BIN)/python benches/scale_out.py
+	$(BIN)/python benches/retrieval.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benches/transferability.py
 
 fixtures: dev ## rewrite tests/fixtures with today's peft

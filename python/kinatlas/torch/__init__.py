@@ -4,10 +4,12 @@ from kinatlas.torch.adapters import atlas_from_peft
 from kinatlas.torch.behavior import CausalBox, PipelineBox
 from kinatlas.torch.gradients import accumulate_fisher, per_example_gradients
 from kinatlas.torch.linear_attention import LinearAttention
+from kinatlas.torch.loading import AtlasDataset, initial_prompt, ragged_batch
 from kinatlas.torch.soft_prompt import fit_soft_prompt
 from kinatlas.torch.states import collect_states
 
 __all__ = [
+    "AtlasDataset",
     "CausalBox",
     "LinearAttention",
     "PipelineBox",
@@ -15,5 +17,7 @@ __all__ = [
     "atlas_from_peft",
     "collect_states",
     "fit_soft_prompt",
+    "initial_prompt",
     "per_example_gradients",
+    "ragged_batch",
 ]
