@@ -176,6 +176,26 @@ def test_equal_scores_are_one_pick_with_the_mean_gain():
     assert found.gains[0] == pytest.approx(4.0)
 
 
+def test_scores_that_say_nothing_are_no_better_than_a_source_drawn_at_random():
+    rng = np.random.default_rng(3)
+    targets, sources = tuple(f"t{at}" for at in range(9)), tuple("abcde")
+    flat = SimilarityMatrix(np.ones((9, 5)), targets, sources, "constant")
+    runs = 60 + 3 * rng.normal(size=(9, 5, 1)) + np.array([8.0, 0, 0, 0, 0])[:, np.newaxis]
+    table = TransferTable(runs, targets, sources, (0,), np.full((9, 1), 60.0))
+    found = evaluate_abstention(flat, table).summary()
+    assert found["negative_rate"] == pytest.approx(found["negative_rate_chance"], abs=1e-12)
+    assert found["help_rate"] == pytest.approx((runs > 60).mean(), abs=1e-12)
+    # Drawing one of the equals many times gets the same numbers.
+    rates = []
+    for _ in range(300):
+        drawn = rng.permuted(np.tile(np.arange(5.0), (9, 1)), axis=1)
+        matrix = SimilarityMatrix(drawn, targets, sources, "drawn")
+        rates.append(evaluate_abstention(matrix, table).summary())
+    assert np.mean([rate["help_rate"] for rate in rates]) == pytest.approx(
+        found["help_rate"], abs=0.03
+    )
+
+
 def test_everything_can_be_laid_out_and_explained():
     found = evaluate_abstention(*study(n_targets=20))
     assert len(repr(found).splitlines()) <= 24

@@ -55,6 +55,15 @@ def test_one_matrix_says_that_nothing_is_known():
         assert "no seeds" in ranking.explain()
 
 
+@pytest.mark.parametrize("known", [{}, {"neutral": 0.0}])
+def test_one_source_with_seeds_is_not_said_to_have_none(known):
+    ranking = rank_sources(noisy(3, names=("mnli",), **known), "rte")
+    assert ranking.uncertainty is None
+    for text in (ranking.explain(), repr(ranking), ranking._repr_html_()):
+        assert "one source with 3 seeds" in text
+        assert "no seeds" not in text
+
+
 def test_the_mean_has_students_interval():
     seeds = noisy(3)
     ranking = rank_sources(seeds, "rte", confidence=0.9)

@@ -22,6 +22,8 @@ __all__ = [
     "as_markdown",
     "as_text",
     "latex_escaped",
+    "markdown_text",
+    "one_line",
     "require",
 ]
 
@@ -34,6 +36,13 @@ _LATEX = {character: "\\" + character for character in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    # In LaTeX's default encoding these print as other signs.
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    # After the end of a row these would be its options.
+    "[": "{[}",
+    "*": "{*}",
 }
 
 
@@ -128,7 +137,7 @@ def as_latex(columns: Columns) -> str:
     \end{tabular}
     """
     rules = "".join("r" if _is_numeric(values) else "l" for values in columns.values())
-    lines = [" & ".join(row) + r" \\" for row in _rows(columns, latex_escaped)]
+    lines = [" & ".join(row) + r" \\" for row in _rows(columns, _latex_cell)]
     head = " & ".join(latex_escaped(name) for name in columns) + r" \\"
     frame = [rf"\begin{{tabular}}{{{rules}}}", r"\hline", head, r"\hline"]
     return "\n".join([*frame, *lines, r"\hline", r"\end{tabular}"])
@@ -173,7 +182,7 @@ def as_text(columns: Columns, *, max_rows: int = _ROWS_SHOWN) -> str:
     """
     n_rows = len(next(iter(columns.values()), ()))
     shown = {name: list(values[:max_rows]) for name, values in columns.items()}
-    cells = [list(columns), *_rows(shown, str)]
+    cells = [list(columns), *_rows(shown, one_line)]
     widths = [max(len(row[place]) for row in cells) for place in range(len(columns))]
     right = [_is_numeric(values) for values in columns.values()]
     lines = [
@@ -192,6 +201,10 @@ def _rows(columns: Columns, escape: Callable[[str], str]) -> list[list[str]]:
     return [[escape(_shown(value)) for value in row] for row in zip(*columns.values(), strict=True)]
 
 
+def _latex_cell(text: str) -> str:
+    return latex_escaped(one_line(text))
+
+
 def _shown(value: object) -> str:
     if value is None:
         return ""
@@ -207,7 +220,29 @@ def _is_numeric(values: Sequence[object]) -> bool:
 
 
 def _markdown_escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+    return markdown_text(one_line(text)).replace("|", "\\|")
+
+
+def markdown_text(text: str) -> str:
+    """Return text that holds no HTML tag for Markdown to pass on; line breaks stay.
+
+    Examples
+    --------
+    >>> print(markdown_text("<script> & a*b"))
+    \\<script> & a\\*b
+    """
+    return "".join("\\" + sign if sign in "\\<*`" else sign for sign in text)
+
+
+def one_line(text: str) -> str:
+    """Return text with every run of blanks and line breaks as one blank, for headings and cells.
+
+    Examples
+    --------
+    >>> one_line("a\\n\\n b")
+    'a b'
+    """
+    return " ".join(text.split())
 
 
 def latex_escaped(text: str) -> str:

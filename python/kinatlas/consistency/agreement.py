@@ -186,6 +186,8 @@ def _remarks(values: Floats, targets: tuple[str, ...]) -> tuple[str, ...]:
 
 def _sentence(row: tuple[Any, ...], k: int, units: str) -> str:
     name, value, low, high, chance, count = row
+    if np.isnan(value):
+        return f"{name} has no value: no target defines it."
     shown = f"{name} is {value:.3f} ({low:.3f} to {high:.3f}) over {count} targets"
     if name == "seed_deviation":
         return f"{shown}: one source's {units} moves by this much from seed to seed."

@@ -13,7 +13,7 @@ from kinatlas._seeds import Rng, check_sampling, seed_of
 from kinatlas.consistency.cubes import Cube, Floats, Seeds, seed_cube
 from kinatlas.consistency.sources import SourceBootstrap, summarised
 from kinatlas.errors import ShapeError
-from kinatlas.evaluation.verdicts import strata_of
+from kinatlas.evaluation.verdicts import check_unit, strata_of
 
 __all__ = ["bootstrap_sources"]
 
@@ -69,7 +69,8 @@ def bootstrap_sources(
     Raises
     ------
     FormatError
-        If a unit of seeds is asked of one seed, or a target has no stratum.
+        If a unit of seeds is asked of one seed, a target has no stratum, or all are alone in
+        theirs.
     ShapeError
         If a source was measured on no target, or ``k`` exceeds the sources.
     UnknownNameError, DTypeError, ValueError
@@ -100,6 +101,7 @@ def bootstrap_sources(
         raise ShapeError(f"k is {k}, expected 1 to {len(cube.sources)}, the number of sources")
     values = _normalised(cube, normalise)
     groups = strata_of(strata, cube.targets)
+    check_unit(unit, groups, cube.n_seeds)
     seed = seed_of(rng)
     drawn = _core.resample_means(
         values, (unit, groups, seed), (numbers.start, numbers.stop), check_n_threads(n_threads)

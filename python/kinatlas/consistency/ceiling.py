@@ -1,4 +1,4 @@
-"""The most that any predictor can reach: what another seed of the truth itself gets."""
+"""What the noise of the truth leaves to predict: what other seeds of the truth itself get."""
 
 from __future__ import annotations
 
@@ -31,9 +31,11 @@ def noise_ceiling(
     """Return what training every source once more, with another seed, would get as a predictor.
 
     Every seed predicts every other one; ``value`` is the mean over such pairs, then over targets.
-    ``others`` lets the mean of all other seeds predict a seed: with enough of them no predictor
-    that knows no single run does better on average. ``chance`` is the exact level of a random
-    order.
+    ``others`` lets the mean of all other seeds predict a seed, ``all`` the mean of all seeds, the
+    predicted one included. The ceiling lies between these two: a predictor that knew the true
+    means exactly would do better than ``others``, whose own noise fades only with many seeds, and
+    about never better than ``all``, which was shown part of the answer. ``chance`` is the exact
+    level of a random order.
 
     Parameters
     ----------
@@ -51,12 +53,17 @@ def noise_ceiling(
     DTypeError, UnknownNameError, ValueError
         For anything but a table, an unknown gain, and a confidence outside 0 to 1.
 
+    References
+    ----------
+    Lower and upper bound of a noise ceiling: Nili et al. (2014), PLoS Computational Biology 10.
+
     Examples
     --------
     >>> import kinatlas as ka
     >>> truth = ka.datasets.load_minilm_prompts().transfer
     >>> found = ka.consistency.noise_ceiling(truth, gain="linear", k=1, n_replicates=1000)
-    >>> found.columns["chance"][0] < found["ndcg"] < 1
+    >>> ndcg = {name: column[0] for name, column in found.columns.items()}
+    >>> ndcg["chance"] < ndcg["value"] < ndcg["others"] < ndcg["all"] < 1
     True
     """
     if not isinstance(transfer, TransferTable):
@@ -81,7 +88,9 @@ def noise_ceiling(
             seeds=[other for other in layers if other != seed],
         )
         others.append(_evaluated(rest.to_matrix(), layers[seed], gain, k).target_numbers)
-    by_pair, by_others = _mean(pairs), _mean(others)
+    whole = transfer.select(targets=cube.targets, sources=cube.sources).to_matrix()
+    with_own = [_evaluated(whole, layer, gain, k).target_numbers for layer in layers.values()]
+    by_pair, by_others, by_all = _mean(pairs), _mean(others), _mean(with_own)
     sampling = (confidence, n_replicates, rng, n_threads)
     numbers = over_targets(by_pair[:, :, 0], *sampling)
     columns: dict[str, list[Any]] = {
@@ -89,16 +98,12 @@ def noise_ceiling(
         "value": numbers[:, 0].tolist(),
         "low": numbers[:, 1].tolist(),
         "high": numbers[:, 2].tolist(),
-        "others": np.nanmean(by_others[:, :, 0], axis=0).tolist(),
-        "chance": np.nanmean(by_pair[:, :, 1], axis=0).tolist(),
-        "best": np.nanmean(by_pair[:, :, 2], axis=0).tolist(),
+        "others": _mean(by_others[:, :, 0]).tolist(),
+        "all": _mean(by_all[:, :, 0]).tolist(),
+        "chance": _mean(by_pair[:, :, 1]).tolist(),
+        "best": _mean(by_pair[:, :, 2]).tolist(),
     }
-    sentences = [
-        f"{name}: another seed of the truth gets {value:.3f} ({low:.3f} to {high:.3f}), the mean "
-        f"of all other seeds {rest:.3f}, a random order {chance:.3f}; a predictor beyond that "
-        "fits noise."
-        for name, value, low, high, rest, chance, _ in zip(*columns.values(), strict=True)
-    ]
+    sentences = [_sentence(row) for row in zip(*columns.values(), strict=True)]
     return Findings(
         title=f"Noise ceiling of {cube.n_seeds} seeds over {len(cube.targets)} targets, {gain}",
         columns=columns,
@@ -109,12 +114,23 @@ def noise_ceiling(
     )
 
 
+def _sentence(row: tuple[Any, ...]) -> str:
+    name, value, low, high, rest, whole, chance, _ = row
+    if np.isnan(value):
+        return f"{name} has no value: no target has two seeds that define it."
+    return (
+        f"{name}: another seed of the truth gets {value:.3f} ({low:.3f} to {high:.3f}), a random "
+        f"order {chance:.3f}; the most a predictor can reach lies between {rest:.3f} (the mean of "
+        f"all other seeds) and {whole:.3f} (the mean of all seeds), and one beyond that fits noise."
+    )
+
+
 def _evaluated(matrix: SimilarityMatrix, layer: TransferTable, gain: Any, k: Any) -> Evaluation:
     return evaluate(matrix, layer, gain=gain, k=k, nan_policy="omit")
 
 
-def _mean(found: list[Any]) -> Any:
-    stacked = np.stack(found)
+def _mean(found: Any) -> Any:
+    stacked = np.asarray(found)
     known = (~np.isnan(stacked)).sum(axis=0)
     sums = np.nansum(stacked, axis=0)
     return np.divide(sums, known, out=np.full_like(sums, np.nan), where=known > 0)

@@ -87,8 +87,10 @@ def variance_components(
         "freedom": list(freedom),
     }
     sentences = [
-        f"{name} has {100 * share:.1f} % of the variance ({value:.4g}, {low:.4g} to {high:.4g}): "
-        f"{_WORDS[name]}."
+        f"{name} has no share: all scores are equal."
+        if np.isnan(share)
+        else f"{name} has {100 * share:.1f} % of the variance ({value:.4g}, {low:.4g} to "
+        f"{high:.4g}): {_WORDS[name]}."
         for name, value, low, high, share, _ in zip(*columns.values(), strict=True)
     ]
     return Findings(

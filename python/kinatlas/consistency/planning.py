@@ -24,7 +24,8 @@ def seeds_needed(seeds: Seeds, width: float | None = None, *, confidence: float 
     is expected to be no wider than ``width``. ``seeds_for_best``: the fewest for which an interval
     of the difference of the best two sources would leave 0 out, if the difference were the one
     observed. Both use Student's t with the seed variance that all sources of the target share:
-    half width = t(n_seeds) x deviation x sqrt(2 / n_seeds). Missing (NaN) beyond 10 000.
+    half width = t(n_seeds) x deviation x sqrt(2 / n_seeds). Missing (NaN) beyond 10 000, and where
+    there is no difference to tell.
 
     Parameters
     ----------
@@ -102,7 +103,8 @@ def _fewest(deviation: float, half: float, n_sources: int, confidence: float) ->
         reach = _core.student_quantile((1 + confidence) / 2, (n_sources - 1) * (count - 1))
         return bool(reach * deviation * (2 / count) ** 0.5 <= half)
 
-    if not is_enough(_MOST):
+    # No number of seeds tells apart what does not differ, noise or none.
+    if half <= 0 or not is_enough(_MOST):
         return float("nan")
     low, high = 2, _MOST
     while low < high:
@@ -115,8 +117,10 @@ def _sentence(row: list[Any], wanted: str, units: str) -> str:
     name, deviation, best, gap, n_seeds, for_width, for_best = row
     width = f"{for_width:.0f} seeds" if for_width == for_width else f"more than {_MOST} seeds"
     told = f"{for_best:.0f} seeds" if for_best == for_best else f"more than {_MOST} seeds"
+    head = f"{name}: one run of a source moves by {deviation:.3g} {units} between seeds"
+    if gap == 0:
+        return f"{head}; the best two sources have the same mean over {n_seeds} seeds."
     return (
-        f"{name}: one run of a source moves by {deviation:.3g} {units} between seeds; differences "
-        f"as narrow as {wanted} need {width}, and telling '{best}' from the next (gap {gap:.3g}) "
-        f"needs {told}, where {n_seeds} were run."
+        f"{head}; differences as narrow as {wanted} need {width}, and telling '{best}' from the "
+        f"next (gap {gap:.3g}) needs {told}, where {n_seeds} were run."
     )

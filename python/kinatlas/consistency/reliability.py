@@ -99,6 +99,8 @@ def reliability(
         columns=columns,
         sentences=tuple(
             f"{row[0]} is {row[1]:.3f}: {word}."
+            if row[1] == row[1]
+            else f"{row[0]} has no value: too few sources, or seeds that do not agree."
             for row, word in zip(rows, words[: len(rows)], strict=True)
         ),
         per_target={"target": list(cube.targets)}
@@ -125,7 +127,8 @@ def _predictor(
     if cube.n_seeds < 2:
         return part[:, :, 0], 1.0
     found = [_core.split_half(np.ascontiguousarray(_complete(table))) for table in part]
-    return part.mean(axis=2), float(np.nanmean([whole for _, whole in found]))
+    known = [whole for _, whole in found if not np.isnan(whole)]
+    return part.mean(axis=2), float(np.mean(known)) if known else float("nan")
 
 
 def _complete(table: Any) -> Any:

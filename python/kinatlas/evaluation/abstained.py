@@ -32,6 +32,9 @@ class Abstention(Tabular):
         success and one failure added.
     gains, best_gains
         Gain of the pick (mean of equals), and of the best source.
+    help_shares, loss_shares
+        Chance that the pick helps, and that it loses against no transfer: 0 or 1, or a share of
+        the equals, one of which is drawn.
     harm_shares
         Share of the target's sources that lose against no transfer.
     curve
@@ -59,6 +62,8 @@ class Abstention(Tabular):
     base_rates: tuple[float, ...]
     gains: tuple[float, ...]
     best_gains: tuple[float, ...]
+    help_shares: tuple[float, ...]
+    loss_shares: tuple[float, ...]
     harm_shares: tuple[float, ...]
     curve: tuple[float, float]
     settings: Mapping[str, Any]
@@ -91,7 +96,7 @@ class Abstention(Tabular):
         return _core.help_probability(*self.curve, float(score))
 
     def _helps(self) -> Any:
-        return np.array(self.gains) > self.settings["margin"]
+        return np.array(self.help_shares)
 
     def _accepted(self) -> Any:
         return np.array(self.probabilities) >= self.settings["threshold"]
@@ -139,18 +144,20 @@ class Abstention(Tabular):
         """
         helps, accepted, gains = self._helps(), self._accepted(), np.array(self.gains)
         area = _core.coverage_curve(np.array(self.scores), 1.0 - helps)[2]
+        # A pick drawn among equals helps or does not: its variance is missed by any probability.
+        drawn = float((helps * (1 - helps)).mean())
         misses = [np.array(side) - helps for side in (self.probabilities, self.base_rates)]
         room = area[1] - area[2]
         return {
             "n_targets": float(len(gains)),
             **self._share("help_rate", helps),
-            **self._share("negative_rate", gains < 0),
+            **self._share("negative_rate", np.array(self.loss_shares)),
             "negative_rate_chance": float(np.mean(self.harm_shares)),
             "n_accepted": float(accepted.sum()),
             **self._share("precision", helps[accepted]),
             "precision_chance": float(helps.mean()),
-            "brier": float((misses[0] ** 2).mean()),
-            "brier_chance": float((misses[1] ** 2).mean()),
+            "brier": float((misses[0] ** 2).mean()) + drawn,
+            "brier_chance": float((misses[1] ** 2).mean()) + drawn,
             "aurc": area[0],
             "aurc_chance": area[1],
             "aurc_best": area[2],
@@ -161,7 +168,7 @@ class Abstention(Tabular):
         }
 
     def _share(self, name: str, outcomes: Any) -> dict[str, float]:
-        n, count = len(outcomes), int(outcomes.sum())
+        n, count = len(outcomes), float(outcomes.sum())
         if n == 0:
             return dict.fromkeys((name, f"{name}_low", f"{name}_high"), float("nan"))
         low, high = _core.wilson(count, n, self.settings["confidence"])

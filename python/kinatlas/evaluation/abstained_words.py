@@ -12,10 +12,10 @@ Numbers = Mapping[str, Any]
 
 
 def _share(numbers: Numbers, name: str, n: str) -> str:
-    count = round(numbers[name] * numbers[n])
+    count = round(numbers[name] * numbers[n], 2)
     low, high = (100 * numbers[f"{name}_{side}"] for side in ("low", "high"))
     return (
-        f"{count} of {numbers[n]:.0f} targets ({100 * numbers[name]:.0f} %, "
+        f"{count:g} of {numbers[n]:.0f} targets ({100 * numbers[name]:.0f} %, "
         f"{numbers['level']:.0f} % interval {low:.0f} to {high:.0f} %)"
     )
 

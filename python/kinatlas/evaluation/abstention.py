@@ -94,12 +94,12 @@ def evaluate_abstention(
             "n_cells": int(cells.used.sum()),
             "n_targets_without_run": len(cells.targets) - len(rows),
         },
-        base_rates=_base_rates([pick["gains"] > margin for pick in picks]),
+        base_rates=_base_rates([pick["help_shares"] for pick in picks]),
         **{name: tuple(pick[name] for pick in picks) for name in picks[0]},
     )
 
 
-def _base_rates(helps: list[bool]) -> tuple[float, ...]:
+def _base_rates(helps: list[float]) -> tuple[float, ...]:
     """Share of helping picks on the other targets, one success and one failure added."""
     n, count = len(helps), sum(helps)
     return tuple((count - own + 1) / (n + 1) for own in helps)
@@ -117,13 +117,15 @@ def _pick(cells: Cells, row: int, rows: list[int], margin: float) -> dict[str, A
     best = used[tied_best(cells.scores[row, used])]
     scores, helps = _training(cells, [other for other in rows if other != row], margin)
     top = float(cells.scores[row, best[0]])
-    # Equals are picked by lot: the expected gain is their mean, and so is the chance to help.
-    gain = float(cells.measured[row, best].mean())
+    # Equals are picked by lot: gain, help and harm are expectations over it.
+    gains = cells.measured[row, best]
     return {
         "picks": tuple(cells.sources[place] for place in best),
         "scores": top,
         "probabilities": _core.help_probability(*_core.fit_help(scores, helps), top),
-        "gains": gain,
+        "gains": float(gains.mean()),
+        "help_shares": float((gains > margin).mean()),
+        "loss_shares": float((gains < 0).mean()),
         "best_gains": float(cells.measured[row, used].max()),
         "harm_shares": float((cells.measured[row, used] < 0).mean()),
     }

@@ -18,6 +18,7 @@ from kinatlas.evaluation.transfer import TransferTable
 from kinatlas.evaluation.verdicts import (
     Settings,
     average_ranks,
+    check_unit,
     method_rows,
     pair_table,
     remarks_on,
@@ -102,7 +103,8 @@ def compare_methods(
     UnknownNameError
         If a name is not in the table, is reserved, or a word is no choice.
     FormatError
-        If methods differ in seeds, or a target has no stratum.
+        If methods differ in seeds, a target has no stratum, all are alone in theirs, or a unit of
+        seeds is asked of one seed.
     NonFiniteError
         If a score is missing and ``nan_policy`` is ``raise``.
     DTypeError
@@ -171,6 +173,7 @@ def _judged(
     cube = np.ascontiguousarray(contest.cube[kept])
     # Strata are renumbered, because a dropped target may have been the only one of its group.
     groups = np.unique(strata[kept], return_inverse=True)[1].astype(np.int64)
+    check_unit(settings.unit, groups, contest.n_seeds)
     plan = (settings.unit, groups, settings.seeds[0])
     drawn = _core.resample_means(cube, plan, (0, settings.n_replicates), settings.n_threads)
     alone = [(column, -1) for column in range(cube.shape[1])]
@@ -197,7 +200,7 @@ def _judged(
             "n_permutations": settings.n_permutations,
             "seeds": list(settings.seeds),
         },
-        remarks=remarks_on(contest, kept, entries, metric, settings),
+        remarks=remarks_on(contest, kept, entries, metric, settings, groups),
     )
 
 

@@ -16,7 +16,15 @@ from kinatlas.errors import FormatError
 from kinatlas.evaluation.comparison import NO_DIFFERENCE, CriticalDifference, MethodPairs
 from kinatlas.evaluation.contest import Contest
 
-__all__ = ["Settings", "average_ranks", "method_rows", "pair_table", "remarks_on", "strata_of"]
+__all__ = [
+    "Settings",
+    "average_ranks",
+    "check_unit",
+    "method_rows",
+    "pair_table",
+    "remarks_on",
+    "strata_of",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -47,6 +55,32 @@ def strata_of(strata: Mapping[str, str] | None, targets: tuple[str, ...]) -> npt
         raise FormatError(f"strata: no group of targets {quoted(absent)}; give one for each")
     known = sorted({str(strata[name]) for name in targets})
     return np.array([known.index(str(strata[name])) for name in targets], dtype=np.int64)
+
+
+def check_unit(unit: str, groups: npt.NDArray[np.int64], n_seeds: int) -> None:
+    """Refuse to draw again what there is only one of: every interval would have no width.
+
+    Examples
+    --------
+    >>> check_unit("targets", np.zeros(3, dtype=np.int64), 1)
+    >>> check_unit("seeds", np.zeros(3, dtype=np.int64), 1)
+    Traceback (most recent call last):
+    kinatlas.errors.FormatError: unit='seeds' draws seeds again, and there is one seed; ...
+    """
+    if unit != "targets" and n_seeds < 2:
+        raise FormatError(
+            f"unit='{unit}' draws seeds again, and there is one seed; measure again with another "
+            "seed, or use unit='targets'"
+        )
+    if unit == "targets" and len(groups) > 1 and _alone(groups) == len(groups):
+        raise FormatError(
+            "strata: every target is alone in its stratum, so that every draw is the same; give "
+            "strata of two targets or more"
+        )
+
+
+def _alone(groups: npt.NDArray[np.int64]) -> int:
+    return int((np.bincount(groups) == 1).sum()) if len(groups) > 1 else 0
 
 
 def average_ranks(
@@ -174,8 +208,9 @@ def remarks_on(
     given: Mapping[str, object],
     metric: str,
     settings: Settings,
+    groups: npt.NDArray[np.int64],
 ) -> tuple[str, ...]:
-    """Return what was left out or not given, and how to read the p-values."""
+    """Return what was left out or not given, and how to read intervals and p-values."""
     dropped = [name for name, is_kept in zip(contest.targets, kept, strict=True) if not is_kept]
     found = [f"{metric} is undefined on targets {quoted(dropped)}: left out"] if dropped else []
     if contest.n_missing:
@@ -184,7 +219,20 @@ def remarks_on(
         found.append("data_size: not given; pass sizes={source: number of examples}")
     if "text_overlap" not in given:
         found.append("text_overlap: not given; pass a matrix, text_overlap=...")
+    alone = _alone(groups)
+    if alone and settings.unit != "seeds":
+        found.append(
+            f"{alone} of {len(groups)} targets are alone in their stratum: every draw keeps them, "
+            "so intervals are too short"
+        )
     if len(contest.names) > 1:
+        n_pairs = len(contest.names) * (len(contest.names) - 1) // 2
+        least = 2.0 ** (1 - len(groups)) * (n_pairs if settings.correction == "holm" else 1)
+        if least > 1 - settings.confidence:
+            found.append(
+                f"with {len(groups)} targets no difference can be shown: the smallest p-value "
+                f"there is comes to {min(least, 1.0):.3g} for {n_pairs} pairs"
+            )
         found.append(
             f"p-values of pairs: sign flips over targets, corrected by {settings.correction}; "
             "intervals of differences are not corrected"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from kinatlas.consistency import TransferGains
 from kinatlas.evaluation import Abstention, CriticalDifference
-from kinatlas.plotting._axes import BLUE, GREY, ORANGE, new_axes
+from kinatlas.plotting._axes import BLUE, GREY, ORANGE, as_written, new_axes, room_for
 
 __all__ = ["plot_critical_difference", "plot_gains", "plot_risk_coverage"]
 
@@ -36,7 +37,7 @@ def plot_critical_difference(
     ranks = dict(zip(found.methods, found.average_ranks, strict=True))
     bars = [clique for clique in found.cliques if len(clique) > 1]
     n = len(ranks)
-    ax = new_axes(ax, 6.8, 1.5 + 0.15 * n + 0.14 * len(bars))
+    ax = new_axes(ax, 6.8 + 2 * room_for(ranks), 1.5 + 0.15 * n + 0.14 * len(bars))
     for place, (name, rank) in enumerate(ranks.items()):
         # The better half is labelled to the left and the others to the right, so no label meets
         # another method's line.
@@ -45,7 +46,7 @@ def plot_critical_difference(
         ax.plot([rank, rank], [0, height], color=GREY, linewidth=0.8)
         ax.scatter(rank, 0, color=BLUE, s=30, zorder=3)
         ax.annotate(
-            f"{name}  {rank:.2f}",
+            f"{as_written(name)}  {rank:.2f}",
             (rank, height),
             xytext=(-4 if is_left else 4, 0),
             textcoords="offset points",
@@ -61,6 +62,9 @@ def plot_critical_difference(
     ax.set_ylim((n + 1) // 2 + 0.6, -0.9 - 0.5 * len(bars))
     low, high = min(ranks.values()), max(ranks.values())
     room = 0.6 * max(high - low, 1.0)
+    # No rank lies below the first or beyond the last.
+    first, last = max(1, math.floor(low)), min(n, math.ceil(high))
+    ax.set_xticks(range(first, last + 1, 1 + (last - first) // 12))
     ax.set_xlim(low - room, high + room)
     ax.set_yticks([])
     ax.set_xlabel(f"average rank over {found.n_targets} targets (1 is best)")
@@ -107,7 +111,7 @@ def plot_risk_coverage(found: Abstention, *, ax: Any = None, title: str | None =
     ax.set_ylim(-0.03, 1.03)
     ax.set_xlabel("share of targets on which the pick is trusted")
     ax.set_ylabel("share of picks that do not help")
-    default = f"When to abstain, by {found.kernel} ({len(found.targets)} targets)"
+    default = as_written(f"When to abstain, by {found.kernel} ({len(found.targets)} targets)")
     ax.set_title(default if title is None else title)
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False, fontsize="small")
@@ -136,14 +140,16 @@ def plot_gains(found: TransferGains, *, ax: Any = None, title: str | None = None
     from matplotlib.colors import LinearSegmentedColormap
 
     rows, columns = found.gains.shape
-    ax = new_axes(ax, 2.6 + 0.42 * columns, 2.0 + 0.34 * rows)
+    across, down = room_for(found.targets), room_for(found.sources)
+    ax = new_axes(ax, 2.6 + 0.42 * columns + across, 2.0 + 0.34 * rows + down)
     largest = float(np.nanmax(np.abs(found.gains)))
     colours = LinearSegmentedColormap.from_list("gains", [ORANGE, "white", BLUE])
     shown = np.ma.masked_invalid(found.gains)
     image = ax.imshow(shown, cmap=colours, vmin=-largest, vmax=largest, aspect="auto")
     ax.figure.colorbar(image, ax=ax, label=f"gain over no transfer, {found.units}")
-    ax.set_xticks(range(columns), found.sources, rotation=45, ha="right", rotation_mode="anchor")
-    ax.set_yticks(range(rows), found.targets)
+    names = [as_written(name) for name in found.sources]
+    ax.set_xticks(range(columns), names, rotation=45, ha="right", rotation_mode="anchor")
+    ax.set_yticks(range(rows), [as_written(name) for name in found.targets])
     ax.set_xlabel("source")
     ax.set_ylabel("target")
     own = np.equal.outer(np.array(found.targets), np.array(found.sources))

@@ -8,7 +8,7 @@ from typing import Any
 from kinatlas._checks import check_known
 from kinatlas.errors import ShapeError
 from kinatlas.evaluation import Evaluation
-from kinatlas.plotting._axes import BLUE, GREY, ORANGE, new_axes
+from kinatlas.plotting._axes import BLUE, GREY, ORANGE, as_written, new_axes, room_for
 
 __all__ = ["plot_evaluation"]
 
@@ -45,7 +45,7 @@ def plot_evaluation(
     """
     if not results:
         raise ShapeError("results: got no evaluation, expected at least one under its label")
-    ax = new_axes(ax, 6.0, 1.3 + 0.34 * len(results))
+    ax = new_axes(ax, 6.0 + room_for(results), 1.3 + 0.34 * len(results))
     for height, found in enumerate(results.values()):
         for result in [found] if isinstance(found, Evaluation) else found:
             check_known(metric, result.metrics, "metric")
@@ -56,7 +56,7 @@ def plot_evaluation(
             ax.scatter(value, height, color=BLUE, s=26, zorder=3)
     ax.scatter([], [], color=BLUE, s=26, label="measured")
     ax.scatter([], [], marker="|", color=ORANGE, s=110, linewidths=2, label="chance, exact")
-    ax.set_yticks(range(len(results)), list(results))
+    ax.set_yticks(range(len(results)), [as_written(name) for name in results])
     ax.set_ylim(len(results) - 0.5, -0.5)
     ax.set_xlabel(metric)
     ax.set_title(f"{metric} of each method" if title is None else title)

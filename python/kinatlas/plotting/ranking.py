@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kinatlas.plotting._axes import BLUE, GREY, new_axes
+from kinatlas.plotting._axes import BLUE, GREY, as_written, new_axes, room_for
 from kinatlas.selection import Ranking
 
 __all__ = ["plot_ranking"]
@@ -36,12 +36,12 @@ def plot_ranking(
     'Sources for rte'
     """
     entries = list(ranking)
-    ax = new_axes(ax, 5.6, 1.2 + 0.3 * len(entries))
+    ax = new_axes(ax, 5.6 + room_for(ranking.sources), 1.2 + 0.3 * len(entries))
     places = {entry.source: entry.rank for entry in measured} if measured is not None else {}
     labels = [
-        f"{entry.source}  (measured rank {places[entry.source]:g})"
+        f"{as_written(entry.source)}  (measured rank {places[entry.source]:g})"
         if entry.source in places
-        else entry.source
+        else as_written(entry.source)
         for entry in entries
     ]
     height = range(len(entries))
@@ -51,6 +51,7 @@ def plot_ranking(
     ax.set_yticks(height, labels)
     ax.invert_yaxis()
     ax.set_xlabel("similarity (higher is closer)")
-    ax.set_title(f"Sources for {ranking.target}" if title is None else title)
+    default = as_written(f"Sources for {ranking.target}")
+    ax.set_title(default if title is None else title)
     ax.spines[["top", "right"]].set_visible(False)
     return ax

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kinatlas.plotting._axes import GREY, new_axes
+from kinatlas.plotting._axes import GREY, as_written, new_axes, room_for
 from kinatlas.similarity import SimilarityMatrix
 
 __all__ = ["plot_similarity"]
@@ -33,16 +33,18 @@ def plot_similarity(matrix: SimilarityMatrix, *, ax: Any = None, title: str | No
     'feature_mean'
     """
     rows, columns = matrix.values.shape
-    ax = new_axes(ax, 2.6 + 0.5 * columns, 2.0 + 0.36 * rows)
+    across, down = room_for(matrix.targets), room_for(matrix.sources)
+    ax = new_axes(ax, 2.6 + 0.5 * columns + across, 2.0 + 0.36 * rows + down)
     own = np.equal.outer(np.array(matrix.targets), np.array(matrix.sources))
     shown = np.ma.masked_array(matrix.values, own | np.isnan(matrix.values))
     image = ax.imshow(shown, cmap="cividis", aspect="auto")
     ax.figure.colorbar(image, ax=ax, label="similarity (higher is closer)")
-    ax.set_xticks(range(columns), matrix.sources, rotation=45, ha="right", rotation_mode="anchor")
-    ax.set_yticks(range(rows), matrix.targets)
+    names = [as_written(name) for name in matrix.sources]
+    ax.set_xticks(range(columns), names, rotation=45, ha="right", rotation_mode="anchor")
+    ax.set_yticks(range(rows), [as_written(name) for name in matrix.targets])
     ax.set_xlabel("source")
     ax.set_ylabel("target")
-    ax.set_title(matrix.kernel if title is None else title)
+    ax.set_title(as_written(matrix.kernel) if title is None else title)
     ax.scatter(*np.nonzero(own)[::-1], marker="x", color=GREY, s=18, linewidths=1)
     if columns <= _MOST_ANNOTATED:
         _annotate(ax, shown)

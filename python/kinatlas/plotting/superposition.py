@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kinatlas._checks import check_known
-from kinatlas.plotting._axes import BLUE, GREY, ORANGE, new_axes
+from kinatlas.plotting._axes import BLUE, GREY, ORANGE, as_written, new_axes
 from kinatlas.superposition import (
     Analysis,
     DiscriminantPlane,
@@ -55,11 +55,13 @@ def plot_shares(analysis: Analysis, task: str, *, ax: Any = None, title: str | N
     ]
     rest = np.clip(1.0 - np.sum(rows, axis=0), 0.0, None)
     colours = [*_PALETTE[: len(names)], "#DDDDDD"]
-    ax.stackplot(where, *rows, rest, labels=[*names, "other"], colors=colours, alpha=0.85)
+    ax.stackplot(
+        where, *rows, rest, labels=[*map(as_written, names), "other"], colors=colours, alpha=0.85
+    )
     ax.plot(where, where, color="black", linewidth=1, linestyle="--", label="mixture")
     ax.set_xlim(where.min(), where.max())
     ax.set_ylim(0, 1)
-    ax.set_xlabel(f"share of '{task}' among the examples")
+    ax.set_xlabel(f"share of '{as_written(task)}' among the examples")
     ax.set_ylabel("mean probability")
     ax.set_title("Means over prompts" if title is None else title)
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize="small")
@@ -110,8 +112,8 @@ def plot_prompts(
     ax.plot([0, 1], [0, 1], color="black", linewidth=1, linestyle="--", label="mixture")
     ax.set_xlim(max(levels.min() - 0.1, -0.05), min(levels.max() + 0.1, 1.05))
     ax.set_ylim(-0.04, 1.04)
-    ax.set_xlabel(f"share of '{task}' among the examples")
-    ax.set_ylabel(f"share of '{task}' in the answer")
+    ax.set_xlabel(f"share of '{as_written(task)}' among the examples")
+    ax.set_ylabel(f"share of '{as_written(task)}' in the answer")
     ax.set_title("Single prompts" if title is None else title)
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize="small")
     return ax
@@ -146,7 +148,7 @@ def plot_simplex(
     ax.plot(outline[:, 0], outline[:, 1], color=GREY, linewidth=1)
     offsets = ((-6, -12), (6, -12), (0, 7))
     for corner, name, offset in zip(corners, tasks, offsets, strict=True):
-        ax.annotate(name, corner, offset, textcoords="offset points", ha="center")
+        ax.annotate(as_written(name), corner, offset, textcoords="offset points", ha="center")
     for name, row in weights.items():
         point = np.asarray(row, dtype=np.float64) @ corners
         if expected is not None and name in expected:
@@ -154,7 +156,7 @@ def plot_simplex(
             ax.plot(*np.stack([point, wanted], axis=1), color=GREY, linewidth=1, zorder=1)
             ax.scatter(*wanted, s=40, facecolors="white", edgecolors=ORANGE, zorder=2)
         ax.scatter(*point, s=30, color=BLUE, zorder=3)
-        ax.annotate(name, point, (6, 4), textcoords="offset points", fontsize="small")
+        ax.annotate(as_written(name), point, (6, 4), textcoords="offset points", fontsize="small")
     ax.scatter([], [], color=BLUE, label="weights")
     if expected is not None:
         ax.scatter([], [], facecolors="white", edgecolors=ORANGE, label="mixture")
@@ -193,7 +195,7 @@ def plot_plane(plane: DiscriminantPlane, *, ax: Any = None, title: str | None = 
         points = two(plane.held_out[name])
         ax.scatter(
             points[:, 0], points[:, 1], s=12, color=colour, alpha=0.6, linewidths=0,
-            label=f"{name}, held out",
+            label=f"{as_written(name)}, held out",
         )  # fmt: skip
         centroid = two(plane.centroids[number : number + 1])[0]
         ax.scatter(*centroid, s=70, marker="X", color=colour, edgecolors="black", zorder=4)
@@ -201,7 +203,13 @@ def plot_plane(plane: DiscriminantPlane, *, ax: Any = None, title: str | None = 
         points = two(states)
         colour = _PALETTE[(len(plane.tasks) + number) % len(_PALETTE)]
         ax.scatter(
-            points[:, 0], points[:, 1], s=14, marker="+", color=colour, linewidths=0.8, label=name
+            points[:, 0],
+            points[:, 1],
+            s=14,
+            marker="+",
+            color=colour,
+            linewidths=0.8,
+            label=as_written(name),
         )
     ax.set_xlabel("discriminant 1")
     ax.set_ylabel("discriminant 2" if plane.centroids.shape[1] > 1 else "")
@@ -226,7 +234,7 @@ def plot_layer_sweep(choice: LayerChoice, *, ax: Any = None, title: str | None =
     layers = np.arange(len(choice.sweep))
     for number, name in enumerate(choice.token_sets):
         colour = _PALETTE[number % len(_PALETTE)]
-        ax.plot(layers, choice.sweep[:, number], marker="o", color=colour, label=name)
+        ax.plot(layers, choice.sweep[:, number], marker="o", color=colour, label=as_written(name))
     ax.axhline(choice.zero_shot, color=GREY, linestyle="--", linewidth=1, label="no patch")
     ax.set_xticks(layers if len(layers) <= 12 else layers[:: len(layers) // 8])
     ax.set_ylim(0, 1)

@@ -11,7 +11,7 @@ from kinatlas._checks import check_known
 from kinatlas.consistency import Findings
 from kinatlas.errors import FormatError
 from kinatlas.evaluation import TransferTable
-from kinatlas.plotting._axes import BLUE, GREY, ORANGE, new_axes
+from kinatlas.plotting._axes import BLUE, GREY, ORANGE, as_written, new_axes, room_for
 from kinatlas.selection import Ranking
 from kinatlas.similarity import SimilarityMatrix
 
@@ -45,7 +45,7 @@ def plot_rank_intervals(ranking: Ranking, *, ax: Any = None, title: str | None =
             "rank a mapping {seed: matrix}, or draw it with plot_ranking"
         )
     entries = list(ranking)
-    ax = new_axes(ax, 5.8, 1.3 + 0.3 * len(entries))
+    ax = new_axes(ax, 5.8 + room_for(ranking.sources), 1.3 + 0.3 * len(entries))
     for height, entry in enumerate(entries):
         ax.hlines(height, entry.rank_low, entry.rank_high, color=GREY, linewidth=4, alpha=0.6)
         ax.scatter(entry.rank, height, color=BLUE, zorder=3, s=26)
@@ -57,13 +57,13 @@ def plot_rank_intervals(ranking: Ranking, *, ax: Any = None, title: str | None =
             fontsize="small",
             annotation_clip=False,
         )
-    labels = [f"{entry.source}  {entry.p_top_1:.0%}" for entry in entries]
+    labels = [f"{as_written(entry.source)}  {entry.p_top_1:.0%}" for entry in entries]
     ax.set_yticks(range(len(entries)), labels)
     ax.set_ylim(len(entries) - 0.5, -0.5)
     ax.set_xlim(-0.5, ranking.n_candidates - 0.5)
     level = f"{100 * ranking.uncertainty.confidence:g} %"
     ax.set_xlabel(f"rank of the true mean, {level} interval (0 is best)")
-    default = f"Sources for {ranking.target} by {ranking.kernel}; % is P(best)"
+    default = as_written(f"Sources for {ranking.target} by {ranking.kernel}; % is P(best)")
     ax.set_title(default if title is None else title)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
@@ -86,7 +86,7 @@ def plot_seed_spread(
     UnknownNameError
         If there is no such target.
     FormatError
-        If the target has no source that was scored.
+        If the target has no source that was scored, or there is no seed at all.
     MissingDependencyError
         If matplotlib is not installed (extra ``plot``).
 
@@ -101,6 +101,8 @@ def plot_seed_spread(
         row = check_known(target, seeds.targets, "target")
         sources, values, what = seeds.sources, seeds.scores[row], f"score in {seeds.units}"
     else:
+        if not seeds:
+            raise FormatError("seeds: got an empty mapping, expected {seed: matrix}")
         first = next(iter(seeds.values()))
         sources, what = first.sources, f"similarity by {first.kernel}"
         values = np.stack(
@@ -113,16 +115,17 @@ def plot_seed_spread(
         raise FormatError(f"target '{target}' has no source with a score to draw")
     means = {at: float(np.nanmean(values[at])) for at in kept}
     order = sorted(kept, key=lambda at: (-means[at], sources[at]))
-    ax = new_axes(ax, 5.6, 1.2 + 0.3 * len(order))
+    ax = new_axes(ax, 5.6 + room_for(sources), 1.2 + 0.3 * len(order))
     for height, at in enumerate(order):
         own = values[at][~np.isnan(values[at])]
         ax.hlines(height, own.min(), own.max(), color=GREY, linewidth=1)
         ax.scatter(own, [height] * len(own), color=BLUE, s=22, zorder=3)
         ax.scatter(means[at], height, marker="|", color=ORANGE, s=110, linewidths=2, zorder=4)
-    ax.set_yticks(range(len(order)), [sources[at] for at in order])
+    ax.set_yticks(range(len(order)), [as_written(sources[at]) for at in order])
     ax.set_ylim(len(order) - 0.5, -0.5)
-    ax.set_xlabel(f"{what}, a dot a seed, bar the mean")
-    ax.set_title(f"What the seeds say about {target}" if title is None else title)
+    ax.set_xlabel(as_written(f"{what}, a dot a seed, bar the mean"))
+    default = as_written(f"What the seeds say about {target}")
+    ax.set_title(default if title is None else title)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 

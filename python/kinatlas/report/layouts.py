@@ -9,7 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kinatlas._frames import Columns, as_html, as_latex, as_markdown, as_text, latex_escaped
+from kinatlas._frames import (
+    Columns,
+    as_html,
+    as_latex,
+    as_markdown,
+    as_text,
+    latex_escaped,
+    markdown_text,
+    one_line,
+)
 from kinatlas.report.record import plain
 
 __all__ = ["Section", "html_page", "json_page", "latex_page", "markdown_page", "text_page"]
@@ -38,9 +47,10 @@ class Section:
 
 def text_page(title: str, sections: Sequence[Section]) -> str:
     """Return the page for a terminal, pictures left out."""
-    lines = [title, "=" * len(title)]
+    lines = [one_line(title), "=" * len(one_line(title))]
     for section in sections:
-        lines += ["", section.heading, "-" * len(section.heading)]
+        heading = one_line(section.heading)
+        lines += ["", heading, "-" * len(heading)]
         lines += [section.text] if section.text else []
         lines += [as_text(section.columns)] if section.columns is not None else []
     return "\n".join(lines)
@@ -48,19 +58,19 @@ def text_page(title: str, sections: Sequence[Section]) -> str:
 
 def markdown_page(title: str, sections: Sequence[Section]) -> str:
     """Return the page as Markdown, pictures left out."""
-    parts = [f"# {title}"]
+    parts = [f"# {markdown_text(one_line(title))}"]
     for section in sections:
-        parts += [f"## {section.heading}"]
-        parts += [section.text] if section.text else []
+        parts += [f"## {markdown_text(one_line(section.heading))}"]
+        parts += [markdown_text(section.text)] if section.text else []
         parts += [as_markdown(section.columns)] if section.columns is not None else []
     return "\n\n".join(parts)
 
 
 def latex_page(title: str, sections: Sequence[Section]) -> str:
     """Return the page as LaTeX sections to be included, pictures left out."""
-    parts = [rf"\section{{{latex_escaped(title)}}}"]
+    parts = [rf"\section{{{latex_escaped(one_line(title))}}}"]
     for section in sections:
-        parts += [rf"\subsection{{{latex_escaped(section.heading)}}}"]
+        parts += [rf"\subsection{{{latex_escaped(one_line(section.heading))}}}"]
         parts += [latex_escaped(section.text)] if section.text else []
         parts += [as_latex(section.columns)] if section.columns is not None else []
     return "\n\n".join(parts) + "\n"

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,10 @@ def _feed(digest: Any, content: Any) -> None:
         head = [content.names, content.space, content.dtype, content.n_tokens, content.dim]
         _mark(digest, "atlas", json.dumps(plain(head)).encode())
         digest.update(np.ascontiguousarray(content._packed[0]).tobytes())
+    elif isinstance(content, np.ndarray) and content.dtype.hasobject:
+        # Its bytes are addresses, other ones in every session.
+        _mark(digest, "objects", f"{content.shape}".encode())
+        _feed(digest, content.ravel().tolist())
     elif isinstance(content, np.ndarray):
         _mark(digest, "array", f"{content.dtype.str}{content.shape}".encode())
         digest.update(np.ascontiguousarray(content).tobytes())
@@ -107,6 +112,10 @@ def _feed(digest: Any, content: Any) -> None:
         with path.open("rb") as stream:
             while block := stream.read(_BLOCK):
                 digest.update(block)
+    elif is_dataclass(content) and not isinstance(content, type):
+        # Every field, since the columns of a result leave out names, units and what was missing.
+        _mark(digest, "result", type(content).__name__.encode())
+        _feed(digest, {field.name: getattr(content, field.name) for field in fields(content)})
     elif hasattr(content, "to_dict"):
         _mark(digest, "result", type(content).__name__.encode())
         _feed(digest, content.to_dict())

@@ -180,6 +180,7 @@ def rank_sources(
         n_candidates=len(entries),
         omitted=omitted,
         uncertainty=uncertainty,
+        n_seeds=cube.n_seeds,
     )
 
 

@@ -20,6 +20,12 @@ Effect = Literal["help", "none", "harm", "unknown"]
 #: Without seeds nobody can say more.
 NO_SEEDS = "one set of scores, no seeds: nothing is known about how far to trust this order"
 
+#: With one source there is nothing to order, however many seeds there are.
+ONE_SOURCE = (
+    "one source with {} seeds: there is no order of sources to trust or doubt, and whether it "
+    "helps at all is not judged here (see consistency.transfer_gains)"
+)
+
 _OVER_SEEDS = ("score_low", "score_high", "rank_low", "rank_high", "p_top_1", "p_top_k", "group")
 
 # Of a screen of 24 lines, title, header and remarks take the others.
@@ -80,7 +86,9 @@ class Ranking(Tabular, Sequence[RankedSource]):
     omitted
         Sources without a score, left out under ``nan_policy="omit"``.
     uncertainty
-        What several seeds say about the order, or None where there were none.
+        What several seeds say about the order, or None where there were none, or one source only.
+    n_seeds
+        Seeds behind every score.
 
     Examples
     --------
@@ -105,6 +113,7 @@ class Ranking(Tabular, Sequence[RankedSource]):
     n_candidates: int
     omitted: tuple[str, ...] = ()
     uncertainty: RankUncertainty | None = field(default=None, compare=False)
+    n_seeds: int = 1
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -140,7 +149,10 @@ class Ranking(Tabular, Sequence[RankedSource]):
         >>> Ranking("rte", (RankedSource("mnli", 0.8, 0.0),), "flatten", 1).explain()
         'one set of scores, no seeds: nothing is known about how far to trust this order'
         """
-        return NO_SEEDS if self.uncertainty is None else self.uncertainty.explain()
+        return self._unknown() if self.uncertainty is None else self.uncertainty.explain()
+
+    def _unknown(self) -> str:
+        return NO_SEEDS if self.n_seeds < 2 else ONE_SOURCE.format(self.n_seeds)
 
     def _columns(self) -> dict[str, list[Any]]:
         columns: dict[str, list[Any]] = {
@@ -159,7 +171,8 @@ class Ranking(Tabular, Sequence[RankedSource]):
         return f"Ranking for target '{self.target}' by '{self.kernel}', {counts}"
 
     def _remarks(self) -> list[str]:
-        remarks = [NO_SEEDS] if self.uncertainty is None else list(self.uncertainty.remarks)
+        uncertainty = self.uncertainty
+        remarks = [self._unknown()] if uncertainty is None else list(uncertainty.remarks)
         if self.cuts_a_tie:
             remarks.append("the cut goes through a tie: candidates not shown score the same")
         if self.omitted:
