@@ -104,8 +104,15 @@ pub(super) fn ratio(inner: f64, first: f64, second: f64) -> f64 {
     if first <= 0.0 || second <= 0.0 {
         return 0.0;
     }
-    // Roots apart, so that a box and its negation give exactly -1 however large the squares.
-    (inner / first.sqrt() / second.sqrt()).clamp(-1.0, 1.0)
+    // The root of the product is exact for a box and its negation; it may leave the range of
+    // `f64` where the squares themselves do not.
+    let product = first * second;
+    let norm = if product.is_normal() {
+        product.sqrt()
+    } else {
+        first.sqrt() * second.sqrt()
+    };
+    (inner / norm).clamp(-1.0, 1.0)
 }
 
 /// All pairs `a <= b`.
