@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kinatlas import _core
+from kinatlas._checks import check_number
 from kinatlas.errors import ShapeError
 from kinatlas.evaluation.abstained import Abstention
 from kinatlas.evaluation.cells import Cells, paired_cells, tied_best
@@ -71,8 +72,8 @@ def evaluate_abstention(
     0.6666666666666666
     """
     for name, value in {"threshold": threshold, "confidence": confidence}.items():
-        if not 0 < value < 1:
-            raise ValueError(f"{name} is {value}, expected a number between 0 and 1")
+        check_number(value, name, "a number between 0 and 1", lambda share: 0 < share < 1)
+    check_number(margin, "margin", "a finite gain", lambda gain: abs(gain) < float("inf"))
     cells = paired_cells(matrix, transfer, "gain")
     rows = [row for row in range(len(cells.targets)) if cells.used[row].any()]
     if len(rows) < 2:
