@@ -109,7 +109,10 @@ def _base_rates(helps: list[float]) -> tuple[float, ...]:
 def _training(cells: Cells, rows: list[int], margin: float) -> tuple[Any, Any]:
     used = cells.used.copy()
     used[[row for row in range(len(used)) if row not in rows]] = False
-    return cells.scores[used], cells.measured[used] > margin
+    scores, helps = cells.scores[used], cells.measured[used] > margin
+    # Sorted, so that the caller's order changes no bit of the curve.
+    order = np.lexsort((helps, scores))
+    return scores[order], helps[order]
 
 
 def _pick(cells: Cells, row: int, rows: list[int], margin: float) -> dict[str, Any]:

@@ -190,6 +190,11 @@ def plan_budget(
     >>> plan_budget(predicted, measured, budget=1, target="rte").sources
     ('qqp',)
     """
+    _check_matrices(predicted, measured)
+    # Sorted, so that the caller's order changes no bit of the forecast.
+    predicted = predicted.select(
+        targets=sorted(predicted.targets), sources=sorted(predicted.sources)
+    )
     known = knowledge(predicted, measured)
     check_number(budget, "budget", "0 or more, and finite", lambda size: 0 <= size < np.inf)
     price = _prices(predicted.sources, costs)
@@ -233,13 +238,7 @@ def knowledge(predicted: SimilarityMatrix, measured: SimilarityMatrix | None) ->
     >>> knowledge(predicted, None).scores
     array([[ 1., -1.]])
     """
-    for label, matrix in (("predicted", predicted), ("measured", measured)):
-        is_absent = matrix is None and label == "measured"
-        if not is_absent and not isinstance(matrix, SimilarityMatrix):
-            raise DTypeError(
-                f"{label}: got {type(matrix).__name__}, expected a SimilarityMatrix (of a "
-                "TransferTable: its to_matrix)"
-            )
+    _check_matrices(predicted, measured)
     others = np.not_equal.outer(np.array(predicted.targets), np.array(predicted.sources))
     if np.isnan(predicted.values[others]).any():
         raise NonFiniteError("predicted: a score is missing (NaN), expected one for every cell")
@@ -251,6 +250,16 @@ def knowledge(predicted: SimilarityMatrix, measured: SimilarityMatrix | None) ->
     found[~others] = np.nan
     scores = np.where(others, predicted.values, np.nan)
     return Knowledge(_within(scores), found, None if measured is None else measured.neutral)
+
+
+def _check_matrices(predicted: object, measured: object) -> None:
+    for label, matrix in (("predicted", predicted), ("measured", measured)):
+        is_absent = matrix is None and label == "measured"
+        if not is_absent and not isinstance(matrix, SimilarityMatrix):
+            raise DTypeError(
+                f"{label}: got {type(matrix).__name__}, expected a SimilarityMatrix (of a "
+                "TransferTable: its to_matrix)"
+            )
 
 
 def _within(scores: Floats) -> Floats:
