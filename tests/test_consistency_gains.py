@@ -114,3 +114,9 @@ def test_reliability_with_a_predictor_leaves_own_cells_out_quietly() -> None:
     }
     found = reliability(truth, seeds, n_replicates=200)
     assert 0 < found["correlation"] < found["disattenuated"]
+
+
+def test_a_difference_of_rounding_is_no_harm():
+    found = transfer_gains(table(np.full((1, 2, 2), 0.3), np.full((1, 2), 0.1 + 0.2)))
+    assert found.n_shown == (0, 0)
+    assert not found.gains.any()

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
+import kinatlas as ka
 from kinatlas import _core, _reference_consistency
+from kinatlas.errors import FormatError
 
 UNITS = ("targets", "targets_then_seeds", "seeds", "targets_and_seeds")
 
@@ -178,3 +180,17 @@ def test_wilson_is_that_of_scipy():
 def test_impossible_requests_are_refused_by_name(call):
     with pytest.raises((ValueError, KeyError)):
         call()
+
+
+def test_shards_merge_in_any_order_even_where_neighbours_come_last():
+    truth = ka.datasets.load_minilm_prompts().transfer
+    whole = ka.consistency.bootstrap_sources(truth, n_replicates=400)
+    ends = [(300, 400), (0, 100), (200, 300), (100, 200)]
+    first, *others = [
+        ka.consistency.bootstrap_sources(truth, replicates=range(*pair)) for pair in ends
+    ]
+    merged = first.merged(*others)
+    assert merged.to_dict() == whole.to_dict()
+    np.testing.assert_array_equal(merged.replicates, whole.replicates)
+    with pytest.raises(FormatError, match=r"shards 0..100 and 200..300 do not follow"):
+        first.merged(others[0], others[1])

@@ -140,3 +140,13 @@ def test_a_method_is_scored_on_a_table_of_full_size_in_seconds(tmp_path):
     result = evaluate(matrix, table)
     assert time.perf_counter() - start < 10
     assert result.conventions["n_runs_used"] == 22 * 21 * 2
+
+
+def test_metrics_of_an_unknown_target_or_as_one_text_are_refused(results: Path) -> None:
+    with pytest.raises(UnknownNameError, match="metrics: target 'rtee' is unknown"):
+        read_taskweb(results, "roberta", metrics={"rtee": ["accuracy"]})
+    for chosen in ("accuracy", []):
+        with pytest.raises(
+            FormatError, match=r"metrics of 'rte': got .*, expected a list of names"
+        ):
+            read_taskweb(results, "roberta", metrics={"rte": chosen})

@@ -257,3 +257,12 @@ def test_a_table_is_frozen_pickles_and_prints_escaped():
     assert table != "table"
     assert "<b>" not in table._repr_html_()
     assert len(repr(table).splitlines()) <= 24
+
+
+def test_seeds_that_a_data_frame_wrote_with_a_point_are_whole_numbers(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text("target,source,score,seed\nrte,mnli,70,1.0\nrte,mnli,71,--3\nrte,mnli,72,-2\n")
+    assert TransferTable.from_csv(path).seeds == (1, "--3", -2)
+    path.write_text("target,source,score,seed\nrte,mnli,70,1.0\nrte,mnli,71,1\n")
+    with pytest.raises(FormatError, match="listed twice"):
+        TransferTable.from_csv(path)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import math
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from numbers import Real
 from typing import Any
 
 from kinatlas.errors import MissingDependencyError, ShapeError, SpaceError, UnknownNameError
@@ -16,9 +18,11 @@ __all__ = [
     "check_known_all",
     "check_n_threads",
     "check_names",
+    "check_number",
     "check_same_dim",
     "check_same_space",
     "check_space",
+    "check_whole",
     "quoted",
     "require",
 ]
@@ -59,7 +63,7 @@ def check_known(name: object, names: Sequence[str], label: str) -> int:
     """
     if isinstance(name, str) and name in names:
         return list(names).index(name)
-    shown = ", ".join(list(names)[:20]) + (", ..." if len(names) > 20 else "")
+    shown = ", ".join(map(str, list(names)[:20])) + (", ..." if len(names) > 20 else "")
     raise UnknownNameError(
         f"{label} {name!r} is unknown; {_closest(name, names)}known are: {shown}"
     )
@@ -160,6 +164,46 @@ def check_n_threads(n_threads: object) -> int | None:
             f"n_threads={n_threads!r}: expected a whole number of at least 1, or None for all "
             "allowed"
         )
+    return number
+
+
+def check_whole(value: object, argument: str, least: int = 1) -> int:
+    """Return ``value`` as an int if it is a whole number of at least ``least``.
+
+    Examples
+    --------
+    >>> check_whole(3, "k")
+    3
+    >>> check_whole(2.5, "k")
+    Traceback (most recent call last):
+    ValueError: k=2.5: expected a whole number of at least 1
+    """
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = least - 1
+    if isinstance(value, bool) or number < least:
+        raise ValueError(f"{argument}={value!r}: expected a whole number of at least {least}")
+    return number
+
+
+def check_number(
+    value: object, argument: str, wanted: str, is_fine: Callable[[float], bool]
+) -> float:
+    """Return ``value`` as a float if it is a number that is fine; NaN never is.
+
+    Examples
+    --------
+    >>> check_number(0.5, "threshold", "a number between 0 and 1", lambda x: 0 < x < 1)
+    0.5
+    >>> check_number("x", "threshold", "a number between 0 and 1", lambda x: 0 < x < 1)
+    Traceback (most recent call last):
+    ValueError: threshold is 'x', expected a number between 0 and 1
+    """
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    number = float(value) if is_number else math.nan  # type: ignore[arg-type]
+    if math.isnan(number) or not is_fine(number):
+        raise ValueError(f"{argument} is {value!r}, expected {wanted}")
     return number
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TypeAlias
 
 import numpy as np
+
+from kinatlas._checks import check_whole
 
 __all__ = ["Rng", "check_sampling", "seed_of"]
 
@@ -24,12 +27,20 @@ def seed_of(rng: Rng) -> int:
     """
     if isinstance(rng, np.random.Generator):
         return int(rng.integers(2**64, dtype=np.uint64))
-    sequence = rng if isinstance(rng, np.random.SeedSequence) else np.random.SeedSequence(rng)
+    try:
+        sequence = rng if isinstance(rng, np.random.SeedSequence) else np.random.SeedSequence(rng)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"rng={rng!r}: expected a whole number of at least 0, a SeedSequence, a Generator, or "
+            "None"
+        ) from None
     return int(sequence.generate_state(1, np.uint64)[0])
 
 
-def check_sampling(confidence: float, n_draws: int) -> tuple[float, int]:
+def check_sampling(confidence: float, n_draws: int, argument: str = "n_draws") -> tuple[float, int]:
     """Return both if the confidence lies between 0 and 1 and the draws are at least 100.
+
+    ``argument`` is what the caller calls the draws.
 
     Examples
     --------
@@ -39,12 +50,9 @@ def check_sampling(confidence: float, n_draws: int) -> tuple[float, int]:
     Traceback (most recent call last):
     ValueError: confidence=95: expected a number between 0 and 1, such as 0.95
     """
-    if isinstance(confidence, bool) or not 0 < confidence < 1:
+    is_number = isinstance(confidence, Real) and not isinstance(confidence, bool)
+    if not is_number or not 0 < confidence < 1:
         raise ValueError(
             f"confidence={confidence!r}: expected a number between 0 and 1, such as 0.95"
         )
-    if isinstance(n_draws, bool) or not isinstance(n_draws, int) or n_draws < _FEWEST:
-        raise ValueError(
-            f"{n_draws!r} draws or replicates: expected a whole number of at least {_FEWEST}"
-        )
-    return float(confidence), n_draws
+    return float(confidence), check_whole(n_draws, argument, _FEWEST)

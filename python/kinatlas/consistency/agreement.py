@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kinatlas import _core
-from kinatlas._checks import check_choice, check_n_threads
+from kinatlas._checks import check_choice, check_n_threads, check_number, check_whole
 from kinatlas._seeds import Rng
 from kinatlas.consistency.cubes import Floats, Seeds, over_targets, seed_cube
 from kinatlas.consistency.findings import Findings
@@ -72,15 +72,14 @@ def order_agreement(
     (1.0, 0.333...)
     """
     check_choice(measure, _MEASURES, "measure")
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise ValueError(f"k={k!r}: expected a whole number of at least 1")
+    k, persistence = _cut(k, persistence)
     lists = []
     for scores in (first, second):
         try:
             lists.append(np.ascontiguousarray(scores, dtype=np.float64).reshape(-1))
         except (TypeError, ValueError):
             raise DTypeError("scores to compare are not numbers; expected [n] floats") from None
-    return _core.agreement(lists[0], lists[1], measure, float(persistence), k)
+    return _core.agreement(lists[0], lists[1], measure, persistence, k)
 
 
 def seed_consistency(
@@ -130,6 +129,7 @@ def seed_consistency(
     True
     """
     cube = seed_cube(seeds)
+    k, persistence = _cut(k, persistence)
     check_n_threads(n_threads)
     names = ("seed_deviation", "source_spread", "noise_to_spread", *_MEASURES, "kendall_w")
     values = np.full((len(cube.targets), len(names)), np.nan)
@@ -169,6 +169,15 @@ def seed_consistency(
         | {name: column.tolist() for name, column in zip(names, values.T, strict=True)},
         conventions={"k": k, "persistence": persistence, "confidence": confidence},
     )
+
+
+def _cut(k: object, persistence: object) -> tuple[int, float]:
+    wanted = "more than 0 and less than 1"
+    return check_whole(k, "k"), check_number(persistence, "persistence", wanted, _is_share)
+
+
+def _is_share(number: float) -> bool:
+    return 0 < number < 1
 
 
 def _spreads(table: Floats) -> tuple[float, float, float]:

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from kinatlas import _core
-from kinatlas._checks import check_choice, check_n_threads
+from kinatlas._checks import check_choice, check_n_threads, check_whole
 from kinatlas._seeds import Rng, check_sampling, seed_of
 from kinatlas.consistency.cubes import Cube, Floats, Seeds, seed_cube
 from kinatlas.consistency.sources import SourceBootstrap, summarised
@@ -93,11 +93,15 @@ def bootstrap_sources(
     check_choice(interval, _INTERVALS, "interval")
     check_choice(normalise, ("z_score", "center", "none"), "normalise")
     cube = seed_cube(seeds, fewest=1 if unit == "targets" else 2)
-    numbers = range(n_replicates) if replicates is None else replicates
-    if numbers.step != 1 or numbers.start < 0:
+    if replicates is None:
+        numbers = range(check_sampling(confidence, n_replicates, "n_replicates")[1])
+    elif not isinstance(replicates, range) or replicates.step != 1 or replicates.start < 0:
         raise ValueError(f"replicates={replicates!r}: expected a range of numbers, step 1")
-    check_sampling(confidence, len(numbers))
-    if not 1 <= k <= len(cube.sources):
+    else:
+        numbers = replicates
+        check_sampling(confidence, len(numbers), "len(replicates)")
+    k = check_whole(k, "k")
+    if k > len(cube.sources):
         raise ShapeError(f"k is {k}, expected 1 to {len(cube.sources)}, the number of sources")
     values = _normalised(cube, normalise)
     groups = strata_of(strata, cube.targets)

@@ -96,7 +96,7 @@ def over_targets(
 
     Bootstrap over targets with expanded percentiles; columns stay paired.
     """
-    check_sampling(confidence, n_replicates)
+    n_replicates = check_sampling(confidence, n_replicates, "n_replicates")[1]
     cube = np.ascontiguousarray(numbers[:, :, np.newaxis])
     strata = np.zeros(len(numbers), dtype=np.int64)
     drawn = _core.resample_means(

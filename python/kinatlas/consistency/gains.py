@@ -18,6 +18,8 @@ __all__ = ["TransferGains", "transfer_gains"]
 
 Floats = npt.NDArray[np.float64]
 
+_ROUNDING = 1e-12
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TransferGains(Tabular):
@@ -141,6 +143,8 @@ def transfer_gains(transfer: TransferTable, *, confidence: float = 0.95) -> Tran
             "without transfer, baseline='...'"
         )
     gains = transfer.scores - transfer.baseline[:, np.newaxis, :]
+    # A score that equals its baseline but for rounding gains nothing.
+    gains[np.abs(gains) <= _ROUNDING * np.abs(transfer.scores)] = 0.0
     gains[np.equal.outer(np.array(transfer.targets), np.array(transfer.sources))] = np.nan
     counts = (~np.isnan(gains)).sum(axis=2)
     repeated = counts > 1

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kinatlas import _core
+from kinatlas._checks import check_number
 from kinatlas._seeds import check_sampling
 from kinatlas.consistency.cubes import Floats, Seeds, seed_cube
 from kinatlas.consistency.findings import Findings
@@ -57,8 +58,8 @@ def seeds_needed(seeds: Seeds, width: float | None = None, *, confidence: float 
     True
     """
     check_sampling(confidence, 100)
-    if width is not None and not (np.isfinite(width) and width > 0):
-        raise ValueError(f"width={width!r}: expected a positive number in units of the scores")
+    if width is not None:
+        check_number(width, "width", "a positive number in units of the scores", _is_positive)
     cube = seed_cube(seeds)
     rows: list[list[Any]] = []
     for target, name in enumerate(cube.targets):
@@ -77,6 +78,10 @@ def seeds_needed(seeds: Seeds, width: float | None = None, *, confidence: float 
         remarks=(f"wanted width: {wanted}; all sources of a target share one seed deviation",),
         conventions={"confidence": confidence, "width": width},
     )
+
+
+def _is_positive(number: float) -> bool:
+    return 0 < number < float("inf")
 
 
 def _plan(table: Floats, width: float | None, confidence: float) -> list[Any]:

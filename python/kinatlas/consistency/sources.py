@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -74,11 +75,11 @@ class SourceBootstrap(Tabular):
         at, other = (check_known(name, self.sources, "source") for name in (first, second))
         return float(self.beats[at, other])
 
-    def merged(self, other: SourceBootstrap) -> SourceBootstrap:
-        """Return both shards as one; the order of merging changes no bit.
+    def merged(self, *others: SourceBootstrap) -> SourceBootstrap:
+        """Return all shards as one, given in any order, which changes no bit.
 
         Raises `FormatError` for shards of different data or settings, and for replicates that
-        overlap or leave a gap.
+        overlap or leave a gap between all of them.
 
         Examples
         --------
@@ -89,18 +90,22 @@ class SourceBootstrap(Tabular):
         Traceback (most recent call last):
         kinatlas.errors.FormatError: shards 0..200 and 0..200 do not follow each other; ...
         """
-        low, high = sorted((self, other), key=lambda shard: shard.first)
-        if self.conventions != other.conventions or not np.array_equal(
-            self._cube, other._cube, equal_nan=True
-        ):
-            raise FormatError("shards were made of different data or settings; merge like shards")
-        if low.last != high.first:
-            raise FormatError(
-                f"shards {low.first}..{low.last} and {high.first}..{high.last} do not follow each "
-                "other; merge neighbours"
-            )
-        drawn = np.vstack([low.replicates, high.replicates])
-        return summarised(replace(low, replicates=drawn, last=high.last))
+        for other in others:
+            if self.conventions != other.conventions or not np.array_equal(
+                self._cube, other._cube, equal_nan=True
+            ):
+                raise FormatError(
+                    "shards were made of different data or settings; merge like shards"
+                )
+        shards = sorted((self, *others), key=lambda shard: shard.first)
+        for low, high in pairwise(shards):
+            if low.last != high.first:
+                raise FormatError(
+                    f"shards {low.first}..{low.last} and {high.first}..{high.last} do not follow "
+                    "each other; merge all shards of a range at once, or neighbours"
+                )
+        drawn = np.vstack([shard.replicates for shard in shards])
+        return summarised(replace(shards[0], replicates=drawn, last=shards[-1].last))
 
     def explain(self) -> str:
         """Return one plain sentence a source.

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kinatlas import _core
+from kinatlas._checks import check_number
 from kinatlas.errors import ShapeError
 from kinatlas.evaluation.abstained import Abstention
 from kinatlas.evaluation.cells import Cells, paired_cells, tied_best
@@ -71,8 +72,8 @@ def evaluate_abstention(
     0.6666666666666666
     """
     for name, value in {"threshold": threshold, "confidence": confidence}.items():
-        if not 0 < value < 1:
-            raise ValueError(f"{name} is {value}, expected a number between 0 and 1")
+        check_number(value, name, "a number between 0 and 1", lambda share: 0 < share < 1)
+    check_number(margin, "margin", "a finite gain", lambda gain: abs(gain) < float("inf"))
     cells = paired_cells(matrix, transfer, "gain")
     rows = [row for row in range(len(cells.targets)) if cells.used[row].any()]
     if len(rows) < 2:
@@ -108,7 +109,10 @@ def _base_rates(helps: list[float]) -> tuple[float, ...]:
 def _training(cells: Cells, rows: list[int], margin: float) -> tuple[Any, Any]:
     used = cells.used.copy()
     used[[row for row in range(len(used)) if row not in rows]] = False
-    return cells.scores[used], cells.measured[used] > margin
+    scores, helps = cells.scores[used], cells.measured[used] > margin
+    # Sorted, so that the caller's order changes no bit of the curve.
+    order = np.lexsort((helps, scores))
+    return scores[order], helps[order]
 
 
 def _pick(cells: Cells, row: int, rows: list[int], margin: float) -> dict[str, Any]:

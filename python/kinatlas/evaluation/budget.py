@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kinatlas import _core
-from kinatlas._checks import check_known, check_known_all
+from kinatlas._checks import check_known, check_known_all, check_number
 from kinatlas._frames import Tabular, as_html, as_text
 from kinatlas.errors import DTypeError, NonFiniteError
 from kinatlas.evaluation.cells import Floats
@@ -190,9 +190,13 @@ def plan_budget(
     >>> plan_budget(predicted, measured, budget=1, target="rte").sources
     ('qqp',)
     """
+    _check_matrices(predicted, measured)
+    # Sorted, so that the caller's order changes no bit of the forecast.
+    predicted = predicted.select(
+        targets=sorted(predicted.targets), sources=sorted(predicted.sources)
+    )
     known = knowledge(predicted, measured)
-    if not (np.isfinite(budget) and budget >= 0):
-        raise ValueError(f"budget is {budget}, expected 0 or more")
+    check_number(budget, "budget", "0 or more, and finite", lambda size: 0 <= size < np.inf)
     price = _prices(predicted.sources, costs)
     wanted = predicted.targets if target is None else (target,)
     asked = check_known_all(wanted, predicted.targets, "target")
@@ -234,9 +238,7 @@ def knowledge(predicted: SimilarityMatrix, measured: SimilarityMatrix | None) ->
     >>> knowledge(predicted, None).scores
     array([[ 1., -1.]])
     """
-    for matrix in (predicted, measured):
-        if matrix is not None and not isinstance(matrix, SimilarityMatrix):
-            raise DTypeError(f"got {type(matrix).__name__}, expected a SimilarityMatrix")
+    _check_matrices(predicted, measured)
     others = np.not_equal.outer(np.array(predicted.targets), np.array(predicted.sources))
     if np.isnan(predicted.values[others]).any():
         raise NonFiniteError("predicted: a score is missing (NaN), expected one for every cell")
@@ -250,6 +252,16 @@ def knowledge(predicted: SimilarityMatrix, measured: SimilarityMatrix | None) ->
     return Knowledge(_within(scores), found, None if measured is None else measured.neutral)
 
 
+def _check_matrices(predicted: object, measured: object) -> None:
+    for label, matrix in (("predicted", predicted), ("measured", measured)):
+        is_absent = matrix is None and label == "measured"
+        if not is_absent and not isinstance(matrix, SimilarityMatrix):
+            raise DTypeError(
+                f"{label}: got {type(matrix).__name__}, expected a SimilarityMatrix (of a "
+                "TransferTable: its to_matrix)"
+            )
+
+
 def _within(scores: Floats) -> Floats:
     """Z-scores inside every row; 0 where a row has no spread, and on the diagonal."""
     result = np.zeros_like(scores)
@@ -261,9 +273,11 @@ def _within(scores: Floats) -> Floats:
 
 
 def _prices(sources: tuple[str, ...], costs: Mapping[str, float] | None) -> npt.NDArray[Any]:
+    if costs is not None and not isinstance(costs, Mapping):
+        raise DTypeError(f"costs: got {type(costs).__name__}, expected {{source: cost}}")
     given = dict(costs or {})
     for name, cost in given.items():
         check_known(name, sources, "costs: source")
-        if not (np.isfinite(cost) and cost > 0):
-            raise ValueError(f"cost of source '{name}' is {cost}, expected a positive number")
+        label = f"cost of source '{name}'"
+        check_number(cost, label, "a positive number", lambda size: 0 < size < np.inf)
     return np.array([float(given.get(name, 1.0)) for name in sources])

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from kinatlas import _core
-from kinatlas._checks import check_choice, check_names
+from kinatlas._checks import check_choice, check_names, check_number
 from kinatlas._frames import Tabular, as_html, as_text
 from kinatlas.errors import DTypeError, ShapeError
 from kinatlas.evaluation.cells import (
@@ -191,6 +191,8 @@ def _going_on(left: Any, scores: Floats, keep: int | None) -> Any:
 def _checked(
     stages: Sequence[Stage], transfer: TransferTable, combine: str
 ) -> tuple[Cells, list[Floats]]:
+    if not isinstance(stages, Sequence):
+        raise DTypeError(f"stages: got {type(stages).__name__}, expected a list of Stage")
     if not stages:
         raise ShapeError("stages is empty, expected at least one Stage")
     for stage in stages:
@@ -198,10 +200,20 @@ def _checked(
             raise DTypeError(
                 f"stages: got {type(stage).__name__}, expected Stage(name, matrix, cost)"
             )
-        if not (np.isfinite(stage.cost) and stage.cost >= 0):
-            raise ValueError(f"stage '{stage.name}': cost is {stage.cost}, expected 0 or more")
-        if stage.keep is not None and stage.keep < 1:
-            raise ShapeError(f"stage '{stage.name}': keep is {stage.keep}, expected 1 or more")
+        if not isinstance(stage.matrix, SimilarityMatrix):
+            raise DTypeError(
+                f"stage '{stage.name}': matrix is a {type(stage.matrix).__name__}, expected a "
+                "SimilarityMatrix"
+            )
+        check_number(
+            stage.cost, f"stage '{stage.name}': cost", "0 or more", lambda cost: 0 <= cost < np.inf
+        )
+        is_whole = isinstance(stage.keep, int | np.integer) and not isinstance(stage.keep, bool)
+        if stage.keep is not None and (not is_whole or stage.keep < 1):
+            raise ShapeError(
+                f"stage '{stage.name}': keep is {stage.keep!r}, expected a whole number of at "
+                "least 1, or None for all"
+            )
         first = stages[0].matrix
         if (stage.matrix.targets, stage.matrix.sources) != (first.targets, first.sources):
             raise ShapeError(

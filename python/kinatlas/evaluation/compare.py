@@ -141,8 +141,8 @@ def compare_methods(
     check_choice(nan_policy, ("raise", "omit"), "nan_policy")
     if gain == "clipped_gain" and transfer.baseline is None:
         raise FormatError("gain='clipped_gain' needs a table with scores without transfer")
-    check_sampling(confidence, n_replicates)
-    check_sampling(confidence, n_permutations)
+    n_replicates = check_sampling(confidence, n_replicates, "n_replicates")[1]
+    n_permutations = check_sampling(confidence, n_permutations, "n_permutations")[1]
     threads = check_n_threads(n_threads)
     contest = entered(entries, transfer, metric, gain, nan_policy)
     state = np.random.SeedSequence(seed_of(rng)).generate_state(3, np.uint64)

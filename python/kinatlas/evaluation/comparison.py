@@ -76,6 +76,9 @@ class CriticalDifference(Tabular):
         title = f"Critical difference {self.value:.2f}, not told apart: {cliques}"
         return f"{title}\n{as_text(self._columns())}"
 
+    def _repr_html_(self) -> str:
+        return as_html(self._columns(), self.explain())
+
 
 @dataclass(frozen=True, repr=False)
 class MethodPairs(Tabular):
@@ -124,6 +127,9 @@ class MethodPairs(Tabular):
     def __repr__(self) -> str:
         count = len(self.columns["verdict"])
         return f"{count} pairs, {self.n_shown} with a difference\n{as_text(self.columns)}"
+
+    def _repr_html_(self) -> str:
+        return as_html(self.columns, "Pairs of methods")
 
 
 @dataclass(frozen=True, repr=False)
@@ -239,11 +245,13 @@ class MethodComparison(Tabular):
     def __repr__(self) -> str:
         shown = ("first", "second", "difference", "low", "high", "p_adjusted", "verdict")
         pairs = {name: self.pairs.columns[name] for name in shown}
-        tables = [as_text(self.rows, max_rows=9), as_text(pairs, max_rows=7)]
+        # A screen of 24 lines: every remark beyond the usual three takes a pair's place.
+        n_pairs = max(1, 7 - max(0, len(self.remarks) - 3))
+        tables = [as_text(self.rows, max_rows=9), as_text(pairs, max_rows=n_pairs)]
         if not pairs["verdict"]:
             tables = tables[:1]
         return "\n".join([self._title(), *tables, *self.remarks])
 
     def _repr_html_(self) -> str:
         title = ". ".join([self._title(), *self.remarks])
-        return as_html(self.rows, title) + as_html(self.pairs.columns, "Pairs of methods")
+        return as_html(self.rows, title) + self.pairs._repr_html_()

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kinatlas import _core
-from kinatlas._checks import check_known, check_known_all, quoted
+from kinatlas._checks import check_known, check_known_all, check_number, quoted
 from kinatlas.errors import DTypeError, FormatError, NonFiniteError, ShapeError, UnknownNameError
 from kinatlas.evaluation.lists import (
     Lists,
@@ -184,7 +184,15 @@ def size_matrix(sizes: Mapping[str, float], like: Method) -> SimilarityMatrix:
     absent = [name for name in first.sources if name not in sizes]
     if absent:
         raise UnknownNameError(f"sizes: no size of sources {quoted(absent)}; give one for each")
-    row = [float(sizes[name]) for name in first.sources]
+    row = [
+        check_number(
+            sizes[name],
+            f"sizes: the size of '{name}'",
+            "0 or more examples",
+            lambda size: size >= 0,
+        )
+        for name in first.sources
+    ]
     return SimilarityMatrix(
         np.tile(row, (len(first.targets), 1)), first.targets, first.sources, "data_size"
     )

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from kinatlas import _core
 from kinatlas._checks import quoted
-from kinatlas.errors import FormatError, NonFiniteError, ShapeError, UnknownNameError
+from kinatlas.errors import DTypeError, FormatError, NonFiniteError, ShapeError, UnknownNameError
 from kinatlas.evaluation.transfer import TransferTable
 from kinatlas.similarity import SimilarityMatrix
 
@@ -125,6 +125,11 @@ def by_each_seed(
             "seeds='mean' averages runs over seeds, but every seed has a matrix of its own; "
             "use seeds='each', or one matrix"
         )
+    for seed, found in by_seed.items():
+        if not isinstance(found, SimilarityMatrix):
+            raise DTypeError(
+                f"matrix of seed {seed!r}: got {type(found).__name__}, expected a SimilarityMatrix"
+            )
     first_seed, first = next(iter(by_seed.items()))
     for seed, other in by_seed.items():
         for what in ("targets", "sources", "kernel"):

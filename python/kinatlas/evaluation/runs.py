@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -18,6 +19,7 @@ Seed: TypeAlias = int | str
 #: One cell a run.
 Column: TypeAlias = Sequence[Any] | npt.NDArray[Any]
 
+_WHOLE = re.compile(r"(-?[0-9]+)(\.0*)?")
 _MISSING = {"", "-", "na", "n/a", "nan", "none", "null"}
 
 
@@ -142,12 +144,14 @@ def seed_label(seed: Any) -> Seed:
 
     Examples
     --------
-    >>> seed_label("42"), seed_label(42.0), seed_label("a")
-    (42, 42, 'a')
+    >>> seed_label("42"), seed_label(42.0), seed_label("42.0"), seed_label("a")
+    (42, 42, 42, 'a')
     """
     if isinstance(seed, str) and seed.strip():
         text = seed.strip()
-        return int(text) if text.lstrip("-").isdecimal() else text
+        # A column with one empty cell makes data frames write 1 as 1.0.
+        whole = _WHOLE.fullmatch(text)
+        return int(whole[1]) if whole else text
     if isinstance(seed, int | np.integer) and not isinstance(seed, bool):
         return int(seed)
     if isinstance(seed, float | np.floating) and float(seed).is_integer():

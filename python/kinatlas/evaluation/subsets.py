@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from kinatlas import _core
-from kinatlas._checks import check_known_all
+from kinatlas._checks import check_known_all, check_number
 from kinatlas._frames import Tabular, as_html, as_text
-from kinatlas.errors import FormatError, ShapeError
+from kinatlas.errors import DTypeError, FormatError, ShapeError
 from kinatlas.evaluation.cells import Floats, paired_cells, percent_lost
 from kinatlas.evaluation.evaluate import evaluate
 from kinatlas.evaluation.transfer import TransferTable
@@ -95,6 +95,8 @@ def select_subset(
     >>> select_subset(matrix, "rte", 2, diversity=0.5, between=between).sources
     ('mnli', 'sst2')
     """
+    if not isinstance(matrix, SimilarityMatrix):
+        raise DTypeError(f"matrix: got {type(matrix).__name__}, expected a SimilarityMatrix")
     names = sorted(name for name in matrix.sources if name != target)
     return _subset(matrix, target, names, k, diversity, between)
 
@@ -109,6 +111,7 @@ def _subset(
 ) -> SourceSubset:
     places = check_known_all(names, matrix.sources, "source")
     scores = matrix.row(target)[places]
+    check_number(diversity, "diversity", "a number from 0 to 1", np.isfinite)
     closeness = _closeness(matrix, between, names) if diversity else np.zeros((len(names),) * 2)
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= len(names):
         raise ShapeError(
@@ -232,6 +235,10 @@ def evaluate_subsets(
     ((0.0,),)
     """
     cells = paired_cells(matrix, transfer, "score")
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise ShapeError(f"k is {k!r}, expected a whole number of at least 1")
+    if isinstance(diversities, str) or not isinstance(diversities, Iterable):
+        raise DTypeError(f"diversities: got {diversities!r}, expected a list of numbers")
     rows = [row for row in range(len(cells.targets)) if cells.used[row].sum() >= k]
     if not rows:
         raise ShapeError(f"no target has {k} measured sources, expected at least one that has")

@@ -66,7 +66,8 @@ def read_taskweb(
     Raises
     ------
     UnknownNameError
-        If no run is of that setting; the message lists those there are.
+        If no run is of that setting, or ``metrics`` names a target that has no run; the message
+        lists those there are.
     FormatError
         If a file is no such result, runs of one target report different metrics, a run exists
         twice, or a target mixes units.
@@ -92,6 +93,10 @@ def read_taskweb(
     """
     check_choice(units, ("auto", "percent", "fraction"), "units")
     runs = _of_setting(list(_runs(Path(folder))), setting, folder)
+    for name, listed in (metrics or {}).items():
+        check_known(name, sorted({run.target for run in runs}), "metrics: target")
+        if isinstance(listed, str) or not listed:
+            raise FormatError(f"metrics of '{name}': got {listed!r}, expected a list of names")
     read: dict[str, tuple[str, ...]] = {}
     scores = []
     for run in runs:

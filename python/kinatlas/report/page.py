@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kinatlas._frames import Columns, Tabular
-from kinatlas.errors import FormatError
+from kinatlas.errors import DTypeError, FormatError, ShapeError
 from kinatlas.report.layouts import (
     Section,
     html_page,
@@ -64,12 +64,22 @@ class Report:
     def add_table(self, heading: str, table: Tabular | Columns, text: str = "") -> Report:
         """Add a result or a mapping of columns as a table, with a sentence above it.
 
+        Raises `DTypeError` for anything else, and `ShapeError` for columns of unequal length.
+
         Examples
         --------
         >>> "0.5000" in Report("r").add_table("t", {"score": [0.5]}).to_html()
         True
         """
         columns = table._columns() if isinstance(table, Tabular) else table
+        if not isinstance(columns, Mapping):
+            raise DTypeError(
+                f"table '{heading}': got {type(table).__name__}, expected a result or a mapping of "
+                "columns (of a data frame: its to_dict('list'), or to_dict(as_series=False))"
+            )
+        if len({len(values) for values in columns.values()}) > 1:
+            sizes = ", ".join(f"{name} {len(values)}" for name, values in columns.items())
+            raise ShapeError(f"table '{heading}': columns of unequal length ({sizes})")
         return self._with(Section(heading, text, columns=columns))
 
     def add_figure(self, heading: str, axes: Any, text: str = "") -> Report:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from kinatlas import transferability
-from kinatlas._checks import check_known
-from kinatlas.errors import ShapeError
+from kinatlas._checks import check_known, check_names
+from kinatlas.errors import DTypeError, ShapeError
 from kinatlas.similarity import SimilarityMatrix
 from kinatlas.transferability.methods import checked_options
 
@@ -62,9 +62,22 @@ def transferability_matrix(
     >>> matrix.row("rte").round(3)
     array([-0.514, -1.061])
     """
-    if not inputs or not any(inputs.values()):
+    for name, given in (("inputs", inputs), ("labels", labels)):
+        if not isinstance(given, Mapping):
+            raise DTypeError(f"{name}: got {type(given).__name__}, expected one entry a target")
+    check_names(inputs, "target")
+    found: dict[str, None] = {}
+    for target in inputs:
+        given = inputs[target]
+        if not isinstance(given, Mapping):
+            raise DTypeError(
+                f"inputs of target '{target}': got {type(given).__name__}, expected "
+                "{source: features}"
+            )
+        found |= dict.fromkeys(given)
+    sources = check_names(found, "source")
+    if not sources:
         raise ShapeError("inputs: got no features at all, expected {target: {source: features}}")
-    sources = tuple(dict.fromkeys(name for target in inputs for name in inputs[target]))
     values = np.full((len(inputs), len(sources)), np.nan)
     done = 0
     for row, target in enumerate(inputs):

@@ -19,6 +19,9 @@ __all__ = ["RankUncertainty", "letters", "rank_uncertainty", "with_uncertainty"]
 
 Floats = npt.NDArray[np.float64]
 
+# Of a screen of 24 lines, title, header, what is hidden and two remarks take the others.
+_ROWS_SHOWN = 19
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RankUncertainty(Tabular):
@@ -149,7 +152,8 @@ class RankUncertainty(Tabular):
         return f"Uncertainty of {count} candidates over {self.n_seeds} {self.unit}"
 
     def __repr__(self) -> str:
-        return "\n".join([self._title(), as_text(self._columns()), *self.remarks])
+        table = as_text(self._columns(), max_rows=_ROWS_SHOWN)
+        return "\n".join([self._title(), table, *self.remarks])
 
     def _repr_html_(self) -> str:
         return as_html(self._columns(), ". ".join([self._title(), *self.remarks]))

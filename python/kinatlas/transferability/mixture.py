@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kinatlas._checks import check_number, check_whole
 from kinatlas._frames import require
 from kinatlas.transferability.inputs import Packed, widened_features
 
@@ -37,17 +38,20 @@ def mixture_posteriors(
     >>> mixture_posteriors(packed, 2, n_components=3, variance_kept=0.8, rng=0).shape
     (20, 3)
     """
-    if not 0 < variance_kept < 1:
-        raise ValueError(f"variance_kept is {variance_kept}, expected a number between 0 and 1")
-    wanted = _A_CLASS * n_classes if n_components is None else int(n_components)
-    if wanted < 1:
-        raise ValueError(f"n_components is {n_components}, expected at least 1")
+    check_number(
+        variance_kept, "variance_kept", "a number between 0 and 1", lambda share: 0 < share < 1
+    )
+    wanted = _A_CLASS * n_classes
+    if n_components is not None:
+        wanted = check_whole(n_components, "n_components")
     decomposition = require("sklearn.decomposition", "sklearn")
     mixture = require("sklearn.mixture", "sklearn")
     rows = widened_features(packed)
     # One feature at least, and none where all examples are equal: one cluster then.
     if not np.ptp(rows, axis=0).any():
         return np.ones((len(rows), 1))
+    # By a power of two, which changes no bit of what follows but keeps squares from vanishing.
+    rows = np.ldexp(rows, -int(np.frexp(np.abs(rows).max())[1]))
     reduced = decomposition.PCA(n_components=variance_kept, svd_solver="full").fit_transform(rows)
     seed = int(np.random.default_rng(rng).integers(2**31))
     model = mixture.GaussianMixture(

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kinatlas import _core
-from kinatlas._checks import check_n_threads
+from kinatlas._checks import check_choice, check_n_threads, check_number, check_whole
 from kinatlas.transferability.inputs import Cell, as_cell, as_codes
 from kinatlas.transferability.methods import DEFAULTS, checked_options, method_info
 from kinatlas.transferability.mixture import mixture_posteriors
@@ -100,11 +100,12 @@ def score_many(
         read = [_clustered(cell, chosen) for cell in read]
         method = "leep"
     numbers = {**DEFAULTS, **chosen}
+    # Ranges are checked beside the formulas, which alone know them.
     arguments = (
-        int(numbers["k"]),
-        float(numbers["epsilon"]),
-        float(numbers["temperature"]),
-        str(numbers["covariance"]),
+        check_whole(numbers["k"], "k", 0),
+        check_number(numbers["epsilon"], "epsilon", "a positive number", lambda _: True),
+        check_number(numbers["temperature"], "temperature", "a positive number", lambda _: True),
+        check_choice(numbers["covariance"], ("spherical", "diagonal"), "covariance"),
     )
     return _core.transferability_scores(
         read, method, arguments, check_n_threads(n_threads), progress
