@@ -1,7 +1,8 @@
 """Which interval covers, which chance is calibrated? The simulations behind docs/consistency.md.
 
-Every table of the page is printed by ``python run.py PART --tables N``; parts: ranks, means,
-methods. Random numbers are fixed by the cell's own seed, so cells may be run in any order.
+Every table of the page is printed by ``python run.py PART --tables N``; parts: ranks,
+calibration, means, methods. Random numbers are fixed by the cell's own seed, so cells may be run
+in any order, and some of them with ``--only``.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def hierarchical(cube: np.ndarray, rng: np.random.Generator, count: int) -> np.n
     )
 
 
-def ranks(tables: int) -> None:
+def ranks(tables: int, only: str) -> None:
     """Coverage of rank intervals and calibration of P(top-1), by method."""
     methods = {"bootstrap": seed_bootstrap, "flat": flat, "normal model": hierarchical}
     print("truth sources seeds spread noise method | covers | p(top) claimed | happened | width")
@@ -64,6 +65,8 @@ def ranks(tables: int) -> None:
     for kind, n, r, (spread, noise) in itertools.product(
         KINDS, (5, 12, 21), (2, 3, 5, 8), spread_noise
     ):
+        if not f"{kind} {n} {r} {spread} {noise}".startswith(only):
+            continue
         found: dict[str, list[tuple[float, ...]]] = {name: [] for name in methods}
         rng = generator("ranks", kind, n, r, spread, noise)
         for _ in range(tables):
@@ -85,10 +88,38 @@ def ranks(tables: int) -> None:
             print(f"{kind} {n} {r} {spread} {noise} {name} | {numbers}", flush=True)
 
 
-def means(tables: int) -> None:
+def calibration(tables: int, only: str) -> None:
+    """P(top-1) of the top pick beside how often it is right, where the spread itself varies."""
+    print("sources seeds claimed between | tables | claimed | happened")
+    edges = np.array([0.0, 0.3, 0.5, 0.7, 0.9, 1.0])
+    for n, r in itertools.product((5, 12, 21), (2, 3, 5)):
+        if not f"{n} {r}".startswith(only):
+            continue
+        rng = generator("calibration", n, r)
+        claimed, happened = np.empty(tables), np.empty(tables)
+        for number in range(tables):
+            # From 0.3 to 3 times the noise of one seed, every ratio as likely as any other.
+            truth = 0.3 * 10 ** rng.random() * rng.normal(size=n)
+            cube = truth[:, None] + 2 * rng.normal(size=r) + rng.normal(size=(n, r))
+            drawn = hierarchical(np.ascontiguousarray(cube), rng, 1000)
+            shares, _, _, _ = _core.rank_shares(np.ascontiguousarray(drawn), 0.95)
+            top = int(shares[:, 0].argmax())
+            claimed[number], happened[number] = shares[top, 0], truth[top] == truth.max()
+        for low, high in itertools.pairwise(edges):
+            own = (low < claimed) & (claimed <= high)
+            if own.sum() >= 30:
+                numbers = f"{own.sum()} | {claimed[own].mean():.3f} | {happened[own].mean():.3f}"
+                print(f"{n} {r} {low}-{high} | {numbers}", flush=True)
+        numbers = f"{tables} | {claimed.mean():.3f} | {happened.mean():.3f}"
+        print(f"{n} {r} all | {numbers}", flush=True)
+
+
+def means(tables: int, only: str) -> None:
     """Coverage of intervals of a mean over targets, by unit and interval."""
     print("gaps targets noise unit interval | covers | width")
     for kind, n, noise in itertools.product(GAPS, (5, 8, 12, 21), (0.0, 1.0)):
+        if not f"{kind} {n} {noise}".startswith(only):
+            continue
         rng = generator("means", kind, n, noise)
         found: dict[tuple[str, str], list[tuple[float, float]]] = {}
         for number in range(tables):
@@ -105,10 +136,12 @@ def means(tables: int) -> None:
             print(f"{kind} {n} {noise} {unit} {interval} | {covers:.3f} | {width:.3f}", flush=True)
 
 
-def methods(tables: int) -> None:
+def methods(tables: int, only: str) -> None:
     """How often exchangeable methods are told apart, and how often a pair is among all pairs."""
     print("targets correction | a pair shown | any pair shown | method above chance")
     for n, correction in itertools.product((6, 9, 12, 21), ("none", "holm", "bh")):
+        if not f"{n} {correction}".startswith(only):
+            continue
         rng = generator("methods", n, correction)
         targets, sources = tuple(f"t{at:02}" for at in range(n)), tuple("abcdefgh")
         shown, some, above = [], [], []
@@ -136,9 +169,12 @@ def methods(tables: int) -> None:
         print(f"{n} {correction} | {numbers}", flush=True)
 
 
+PARTS = {"ranks": ranks, "calibration": calibration, "means": means, "methods": methods}
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=["ranks", "means", "methods"])
+    parser.add_argument("part", choices=list(PARTS))
     parser.add_argument("--tables", type=int, default=1000)
+    parser.add_argument("--only", default="", help="cells whose line starts so: 'normal 12 5'")
     options = parser.parse_args()
-    {"ranks": ranks, "means": means, "methods": methods}[options.part](options.tables)
+    PARTS[options.part](options.tables, options.only)
