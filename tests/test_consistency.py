@@ -48,6 +48,16 @@ def test_correlations_are_those_of_scipy(measure, lists):
         )
 
 
+@pytest.mark.parametrize("n", [8, 60])
+def test_weighted_kendall_takes_both_zeros_for_one_number(n):
+    rng = np.random.default_rng(n)
+    for _ in range(100):
+        first, second = rng.choice([0.0, -0.0, 1.0, -1.0], (2, n))
+        value, _ = consistency.order_agreement(first, second, "weighted_kendall")
+        wanted = stats.weightedtau(first + 0.0, second + 0.0).statistic
+        assert value == pytest.approx(wanted, abs=1e-12)
+
+
 @settings(deadline=None, max_examples=40)
 @given(LISTS, st.floats(0.1, 0.99))
 def test_rank_biased_overlap_is_the_mean_over_ways_to_break_ties(lists, p):

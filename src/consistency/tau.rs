@@ -53,8 +53,9 @@ pub fn weighted_kendall(first: &[f64], second: &[f64]) -> f64 {
 fn descending_places(major: &[f64], minor: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..major.len()).collect();
     order.sort_by(|&a, &b| {
-        let by_major = major[b].total_cmp(&(major[a] + 0.0));
-        by_major.then_with(|| minor[b].total_cmp(&(minor[a] + 0.0)))
+        // Adding 0 on both sides makes +0 and -0 equal whichever way round they meet.
+        let by_major = (major[b] + 0.0).total_cmp(&(major[a] + 0.0));
+        by_major.then_with(|| (minor[b] + 0.0).total_cmp(&(minor[a] + 0.0)))
     });
     let mut places = vec![0; order.len()];
     for (place, &at) in order.iter().enumerate() {
