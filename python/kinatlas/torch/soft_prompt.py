@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -11,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kinatlas._checks import check_choice
+from kinatlas._checks import check_choice, check_space
 from kinatlas._progress import bar
+from kinatlas.embeddings.coordinates import whole_number
 from kinatlas.errors import FormatError, NonFiniteError, ShapeError
 from kinatlas.tasks import Provenance, Task
 
@@ -30,6 +32,10 @@ class _Settings:
     weight_decay: float
     init: str
     seed: int
+    name: str
+    space: str
+    #: Of the data and the word embeddings: another run's checkpoint must not pass for this one's.
+    fingerprint: str
 
 
 def fit_soft_prompt(
@@ -53,7 +59,8 @@ def fit_soft_prompt(
     """Train a prompt [n_tokens, dim] in front of a frozen encoder or causal language model.
 
     The order of examples follows from the seed and the step alone, so that a run resumed from a
-    checkpoint gives the prompt of a run that never stopped. The model is left as it was.
+    checkpoint gives the prompt of a run that never stopped, unless the model drops out at random.
+    The model is left as it was.
 
     Parameters
     ----------
@@ -74,7 +81,7 @@ def fit_soft_prompt(
         ``-100`` for the prompt.
     checkpoint
         A file for prompt and optimiser, written every ``save_every`` steps; if it is there, the
-        run goes on from it.
+        run goes on from it. Its folder must exist. It belongs to one task, its data and its model.
     progress
         True shows a bar (needs tqdm).
 
@@ -85,7 +92,10 @@ def fit_soft_prompt(
     NonFiniteError
         If the loss becomes NaN or infinite; the message names the step.
     FormatError
-        If the checkpoint belongs to a run with other settings.
+        If the checkpoint belongs to a run with other settings, data or word embeddings, or is
+        damaged.
+    ValueError
+        If a number of tokens, steps or examples is no whole number of at least 1.
 
     References
     ----------
@@ -109,15 +119,26 @@ def fit_soft_prompt(
     ((2, 3), 20)
     """
     check_choice(init, ("vocabulary", "sampled"), "init")
-    settings = _Settings(n_tokens, n_steps, batch_size, learning_rate, weight_decay, init, seed)
-    for argument in ("n_tokens", "n_steps", "batch_size"):
-        if getattr(settings, argument) < 1:
-            raise ValueError(f"{argument}={getattr(settings, argument)}: expected at least 1")
+    counts = {"n_tokens": n_tokens, "n_steps": n_steps, "batch_size": batch_size}
+    for argument, number in (counts | {"save_every": save_every}).items():
+        whole_number(number, argument, 1)
     n_examples = _count(data)
     words = model.get_input_embeddings().weight.detach()
+    settings = _Settings(
+        **counts,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        init=init,
+        seed=seed,
+        name=name,
+        space=check_space(space),
+        fingerprint=_fingerprint({**data, "word embeddings": words}),
+    )
     prompt = nn.Parameter(_start(words, settings))
     optimiser = torch.optim.AdamW([prompt], lr=learning_rate, weight_decay=weight_decay)
     path = None if checkpoint is None else Path(checkpoint)
+    if path is not None and not path.parent.is_dir():
+        raise FileNotFoundError(f"{path}: there is no folder {path.parent}; make it first")
     first, losses = _resumed(path, settings, prompt, optimiser)
     frozen = {id(value): value.requires_grad for value in model.parameters()}
     try:
@@ -162,6 +183,16 @@ def _count(data: Mapping[str, Tensor]) -> int:
             "of examples, at least one"
         )
     return sizes["input_ids"]
+
+
+def _fingerprint(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for key, tensor in sorted(tensors.items()):
+        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        # Row by row, so that large tensors are never copied as a whole.
+        for row in tensor.detach().reshape(len(tensor), -1):
+            digest.update(row.cpu().contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
 
 
 def _start(words: Tensor, settings: _Settings) -> Tensor:
@@ -224,13 +255,24 @@ def _resumed(
 ) -> tuple[int, list[float]]:
     if path is None or not path.exists():
         return 0, []
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    if state.get("settings") != asdict(settings):
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        found, losses = state["settings"], list(state["losses"])
+        start, moments = state["prompt"], state["optimiser"]
+    except OSError:
+        raise
+    # Whatever torch meets in bytes that are no checkpoint: EOFError, KeyError, RuntimeError, ...
+    except Exception as error:
         raise FormatError(
-            f"{path}: the checkpoint belongs to a run with {state.get('settings')}, asked for "
+            f"{path}: the file is no checkpoint of a soft prompt, or is damaged; remove it to "
+            f"start anew ({type(error).__name__}: {error})"
+        ) from None
+    if found != asdict(settings):
+        raise FormatError(
+            f"{path}: the checkpoint belongs to a run with {found}, asked for "
             f"{asdict(settings)}; name another file, or remove it"
         )
     with torch.no_grad():
-        prompt.copy_(state["prompt"])
-    optimiser.load_state_dict(state["optimiser"])
-    return len(state["losses"]), list(state["losses"])
+        prompt.copy_(start)
+    optimiser.load_state_dict(moments)
+    return len(losses), losses
