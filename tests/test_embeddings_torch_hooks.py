@@ -149,3 +149,40 @@ def test_torch_fisher_by_hooks_is_that_of_vmap(convention: str) -> None:
     for name, values in expected.items():
         # Squares of gradients that differ by float32 rounding.
         np.testing.assert_allclose(found[name], values, rtol=1e-3, atol=1e-9)
+
+
+class Recurrent(nn.Module):
+    """Dropout inside a recurrent layer, inside attention or in a function: no module shows it."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.lstm = nn.LSTM(4, 4, num_layers=2, dropout=0.5, batch_first=True)
+        self.attention = nn.MultiheadAttention(4, 2, dropout=0.5, batch_first=True)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.kind == "lstm":
+            x = self.lstm(x)[0]
+        elif self.kind == "attention":
+            x = self.attention(x, x, x)[0]
+        else:
+            x = nn.functional.dropout(x, 0.5, self.training)
+        return self.head(x.mean(dim=1))
+
+
+@pytest.mark.parametrize("method", ["auto", "hooks", "vmap", "loop"])
+@pytest.mark.parametrize("kind", ["lstm", "attention", "function"])
+def test_dropout_that_no_module_shows_is_refused(kind: str, method: str) -> None:
+    torch.manual_seed(0)
+    model, batch = Recurrent(kind).train(), {"x": torch.randn(3, 5, 4)}
+
+    def loss(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        return model(batch["x"]).square().sum(dim=1)
+
+    with pytest.raises(ValueError, match=r"random.*model\.eval\(\)"):
+        per_example_gradients(
+            model, batch, loss, parameters=["head.weight", "head.bias"], method=method
+        )
+    found = per_example_gradients(model.eval(), batch, loss, parameters=["head.bias"])
+    assert found["head.bias"].shape == (3, 2)

@@ -21,6 +21,8 @@ __all__ = ["accumulate_fisher", "per_example_gradients"]
 # rank 8 at width 256 they still take 0.27 s to vmap's 0.30, for whole matrices 0.42 s to 0.32.
 _NARROW = 64
 
+_RANDOM = "the model or the loss draws random numbers, such as dropout; call model.eval() first"
+
 #: A batch: tensors by name, examples along the first dimension.
 Batch = Mapping[str, Tensor]
 
@@ -81,9 +83,12 @@ def per_example_gradients(
     chosen, rest = _split(model, parameters)
     n_examples = _count(batch)
     narrow = all(value.ndim < 2 or min(value.shape) <= _NARROW for value in chosen.values())
+    drawn = torch.get_rng_state()
     if method == "hooks" or (method == "auto" and narrow):
         try:
-            return _hooked(model, batch, loss, list(chosen), chunk_size or n_examples)
+            found = _hooked(model, batch, loss, list(chosen), chunk_size or n_examples)
+            _refuse_random(drawn)
+            return found
         except UnfitError:
             if method == "hooks":
                 raise
@@ -98,13 +103,26 @@ def per_example_gradients(
     examples = dict(batch)
     if method != "loop":
         # Fused attention has no batching rule and would run example by example.
-        with sdpa_kernel(SDPBackend.MATH):
-            return dict(vmap(gradient, in_dims=(None, 0), chunk_size=chunk_size)(chosen, examples))
+        mapped = vmap(gradient, in_dims=(None, 0), chunk_size=chunk_size)
+        try:
+            with sdpa_kernel(SDPBackend.MATH):
+                return dict(mapped(chosen, examples))
+        except RuntimeError as error:
+            if "random" in str(error):
+                raise ValueError(f"{_RANDOM} ({str(error).splitlines()[0]})") from error
+            raise
     rows = [
         gradient(chosen, {name: tensor[row] for name, tensor in examples.items()})
         for row in range(n_examples)
     ]
+    _refuse_random(drawn)
     return {name: torch.stack([row[name] for row in rows]) for name in chosen}
+
+
+def _refuse_random(before: Tensor) -> None:
+    """Refuse what no module shows: dropout inside attention, recurrent layers or functions."""
+    if not torch.equal(before, torch.get_rng_state()):
+        raise ValueError(_RANDOM)
 
 
 def _hooked(
