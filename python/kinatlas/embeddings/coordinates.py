@@ -13,7 +13,7 @@ import numpy.typing as npt
 from kinatlas import _core
 from kinatlas._checks import check_space
 
-__all__ = ["projected", "reduced", "space_of", "whole_number"]
+__all__ = ["projected", "real", "reduced", "space_of", "whole_number"]
 
 
 def space_of(space: str, construction: str, settings: dict[str, Any], layout: Any) -> str:
@@ -48,6 +48,20 @@ def projected(
         return values
     size, key = whole_number(dim, "dim", 1), whole_number(seed, "seed", 0)
     return _core.sketch_vector(np.ascontiguousarray(values), size, key)
+
+
+def real(values: Any) -> npt.NDArray[Any]:
+    """Return an array, or raise `TypeError` for complex numbers, whose imaginary part would go.
+
+    Examples
+    --------
+    >>> real([1, 2])
+    array([1, 2])
+    """
+    array = np.asarray(values)
+    if array.dtype.kind == "c":
+        raise TypeError(f"{array.dtype} numbers are complex")
+    return array
 
 
 def whole_number(value: Any, argument: str, least: int) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kinatlas._checks import check_choice, check_space
+from kinatlas.embeddings.coordinates import real
 from kinatlas.errors import DTypeError, NonFiniteError, ShapeError
 from kinatlas.tasks import Provenance, Task
 
@@ -116,8 +117,7 @@ def _layer(layer: int | str, scores: Any, n_layers: int) -> tuple[int | None, tu
 
 def _numbers(values: Any, label: str, least_axes: int) -> _Floats:
     try:
-        array = np.asarray(values)
-        wide: _Floats = np.asarray(array, dtype=np.float64)
+        wide: _Floats = np.asarray(real(values), dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise DTypeError(f"{label}: cannot be read as numbers: {error}") from None
     if wide.ndim < least_axes or wide.size == 0:

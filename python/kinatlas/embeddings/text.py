@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kinatlas._checks import check_choice
-from kinatlas.embeddings.coordinates import space_of, whole_number
+from kinatlas.embeddings.coordinates import real, space_of, whole_number
 from kinatlas.errors import DTypeError, NonFiniteError, ShapeError
 from kinatlas.interop import as_stored, widened
 from kinatlas.tasks import Provenance, Task
@@ -146,7 +146,7 @@ def pool_tokens(
     ShapeError
         If the sizes do not fit together, or no token of a text counts.
     DTypeError, NonFiniteError
-        If states are no numbers, or a token that counts holds NaN or infinity.
+        If states are no real numbers, or a token that counts holds NaN or infinity.
     ValueError
         If weights are missing, not wanted, or sum to 0.
     UnknownNameError
@@ -160,7 +160,7 @@ def pool_tokens(
     """
     check_choice(pool, _POOLS, "pool")
     try:
-        tokens: _Floats = np.asarray(states, dtype=np.float64)
+        tokens: _Floats = np.asarray(real(states), dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise DTypeError(f"states: cannot be read as numbers: {error}") from None
     kept = np.ones(tokens.shape[:2], dtype=bool) if mask is None else np.asarray(mask) > 0
@@ -181,10 +181,13 @@ def pool_tokens(
         first, last = kept.argmax(axis=1), kept.shape[1] - 1 - kept[:, ::-1].argmax(axis=1)
         picked: _Floats = tokens[rows, first if pool == "cls" else last]
         return picked
-    shares = kept * (1.0 if weights is None else np.asarray(weights, dtype=np.float64))
-    if shares.shape != kept.shape or (shares < 0).any() or not (shares.sum(axis=1) > 0).all():
-        raise ValueError("weights: expected [n_texts, n_tokens], none negative, no text all 0")
-    shares = shares / shares.sum(axis=1, keepdims=True)
+    given = np.ones(kept.shape) if weights is None else np.asarray(weights, dtype=np.float64)
+    if given.shape != kept.shape:
+        raise ShapeError(f"weights have shape {given.shape}, expected {kept.shape}, as the mask")
     # Padding may hold anything, NaN included.
+    shares = np.where(kept, given, 0.0)
+    if not ((shares >= 0) & (shares < np.inf)).all() or not (shares.sum(axis=1) > 0).all():
+        raise ValueError("weights: expected finite numbers, none negative, no text all 0")
+    shares = shares / shares.sum(axis=1, keepdims=True)
     pooled: _Floats = np.einsum("nt,ntd->nd", shares, np.where(kept[..., None], tokens, 0.0))
     return pooled

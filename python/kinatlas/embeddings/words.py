@@ -48,7 +48,9 @@ def embed_words(
     DTypeError
         If ``texts`` is no mapping, or the texts of a task are no list of texts.
     ShapeError
-        If there is no task, a task has no text, or no text has a word.
+        If there is no task, or a task has no text or no word.
+    ValueError
+        For a ``dim``, ``n_features`` or ``seed`` out of range.
     MissingDependencyError
         If scikit-learn is not installed.
 
@@ -64,11 +66,16 @@ def embed_words(
     """
     names, all_texts = _listed(texts)
     whole_number(dim, "dim", 1)
+    # 0 would end the process: the hash is divided by it.
+    if whole_number(n_features, "n_features", 1) >= 2**31 or whole_number(seed, "seed", 0) >= 2**32:
+        raise ValueError(f"n_features={n_features}, seed={seed}: expected below 2^31 and 2^32")
     extraction = require("sklearn.feature_extraction.text", "sklearn")
     hashing = extraction.HashingVectorizer(n_features=n_features, alternate_sign=False, norm=None)
     counts = hashing.transform([text for rows in all_texts for text in rows])
-    if counts.nnz == 0:
-        raise ShapeError("texts: no text holds a word of two letters or more")
+    bounds = np.cumsum([0, *(len(rows) for rows in all_texts)])
+    for name, start, end in zip(names, bounds[:-1], bounds[1:], strict=True):
+        if counts[start:end].nnz == 0:
+            raise ShapeError(f"texts of task {name!r}: no text holds a word of two letters or more")
     weighted = extraction.TfidfTransformer().fit_transform(counts)
     used = np.flatnonzero(np.bincount(counts.indices, minlength=n_features))
     weighted = weighted[:, used]
@@ -80,7 +87,6 @@ def embed_words(
     else:
         vectors = np.linalg.svd(weighted.toarray(), full_matrices=False)
         vectors = vectors[0] * vectors[1]
-    bounds = np.cumsum([0, *(len(rows) for rows in all_texts)])
     arrays = {
         name: vectors[start:end].mean(axis=0)
         for name, start, end in zip(names, bounds[:-1], bounds[1:], strict=True)
@@ -114,7 +120,8 @@ def embed_vocabulary(
     Raises
     ------
     DTypeError
-        If ``texts`` is no mapping, or the texts of a task are no list of texts.
+        If ``texts`` is no mapping, the texts of a task are no list of texts, or ``stop_words`` are
+        one text.
     ShapeError
         If there is no task, or a task has no text or no word.
 
@@ -131,6 +138,8 @@ def embed_vocabulary(
     """
     names, all_texts = _listed(texts)
     size = whole_number(n_words, "n_words", 1)
+    if isinstance(stop_words, str):
+        raise DTypeError(f"stop_words={stop_words!r}: got one text, expected several words")
     ignored = set(stop_words)
     chosen = {}
     for name, rows in zip(names, all_texts, strict=True):
