@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
 import kinatlas as ka
 from kinatlas.embeddings import embed_vocabulary, embed_words, pool_tokens
-from kinatlas.errors import DTypeError, NonFiniteError
+from kinatlas.errors import DTypeError, FormatError, NonFiniteError
 
 
 def ones(n: int) -> dict[str, np.ndarray]:
@@ -102,3 +104,35 @@ def test_task_vectors_show_a_bar_when_asked_and_refuse_anything_else(
         ka.embed_task_vector(base, tuned, name="t", progress=print)  # type: ignore[arg-type]
     with pytest.raises(DTypeError, match="got list, expected a mapping"):
         ka.task_vector_similarity(base, [tuned])  # type: ignore[arg-type]
+
+
+def test_sums_of_many_shards_that_overflow_are_an_error_and_not_infinity() -> None:
+    fisher = ka.FisherAccumulator(shard_size=1).partial_fit({"w": np.full((9, 1), 1.3e154)})
+    with pytest.raises(NonFiniteError, match="'w': the sum of squares leaves the range"):
+        fisher.diagonal()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"counts": [-1, 2]},
+        {"counts": [1]},
+        {"counts": "ab"},
+        {"counts": [10**30, 2]},
+        {"shapes": [["w", [7]]]},
+        {"shapes": [["w", "x"]]},
+        {"settings": {"shard_size": "16"}},
+    ],
+)
+def test_saved_sums_that_contradict_themselves_are_damaged(
+    tmp_path: Path, damage: dict[str, object]
+) -> None:
+    path = ka.FisherAccumulator().partial_fit(ones(3)).save(tmp_path / "sums.safetensors")
+    with safe_open(path, "np") as file:
+        texts, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    about = json.loads(texts["about"])
+    if "settings" in damage:
+        damage = {"settings": about["settings"] | damage["settings"]}  # type: ignore[operator]
+    save_file(tensors, path, texts | {"about": json.dumps(about | damage)})
+    with pytest.raises(FormatError, match=r"sums\.safetensors: .*damaged"):
+        ka.FisherAccumulator.load(path)

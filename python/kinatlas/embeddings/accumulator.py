@@ -14,7 +14,7 @@ import numpy.typing as npt
 from kinatlas import _core
 from kinatlas._checks import check_choice, check_n_threads
 from kinatlas.embeddings import state
-from kinatlas.embeddings.coordinates import projected, reduced, space_of, whole_number
+from kinatlas.embeddings.coordinates import finite, projected, reduced, space_of, whole_number
 from kinatlas.embeddings.gradients import as_rows, as_weights
 from kinatlas.errors import DTypeError, ShapeError
 from kinatlas.tasks import Provenance, Task
@@ -183,7 +183,7 @@ class FisherAccumulator:
     def diagonal(self) -> dict[str, npt.NDArray[np.float64]]:
         """Return the Fisher diagonal, one array of the parameter's shape for each parameter.
 
-        Raises `ValueError` without examples.
+        Raises `ValueError` without examples, `NonFiniteError` if a sum left the range of float64.
 
         Examples
         --------
@@ -196,7 +196,7 @@ class FisherAccumulator:
             )
         draws = self.rows_per_example if self.convention == "monte_carlo" else 1
         pairs = zip(self._shapes.items(), self._sums.mean(), strict=True)
-        return {name: (mean / draws).reshape(shape) for (name, shape), mean in pairs}
+        return {name: finite(mean / draws, name).reshape(shape) for (name, shape), mean in pairs}
 
     def task(
         self,

@@ -12,8 +12,25 @@ import numpy.typing as npt
 
 from kinatlas import _core
 from kinatlas._checks import check_space
+from kinatlas.errors import NonFiniteError
 
-__all__ = ["projected", "real", "reduced", "space_of", "whole_number"]
+__all__ = ["finite", "projected", "real", "reduced", "space_of", "whole_number"]
+
+
+def finite(means: npt.NDArray[np.float64], parameter: str) -> npt.NDArray[np.float64]:
+    """Return mean squares of a parameter's gradients, or refuse those whose sum overflowed.
+
+    Examples
+    --------
+    >>> finite(np.array([np.inf]), "w")
+    Traceback (most recent call last):
+    kinatlas.errors.NonFiniteError: gradient of parameter 'w': the sum of squares leaves ...
+    """
+    if not np.isfinite(means).all():
+        raise NonFiniteError(
+            f"gradient of parameter {parameter!r}: the sum of squares leaves the range of float64"
+        )
+    return means
 
 
 def space_of(space: str, construction: str, settings: dict[str, Any], layout: Any) -> str:

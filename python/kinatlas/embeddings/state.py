@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from kinatlas import _core
+from kinatlas.embeddings.coordinates import whole_number
 from kinatlas.errors import FormatError
 
 __all__ = ["SETTINGS", "checked_path", "read", "writable_path", "write"]
@@ -103,12 +105,24 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]], _core.
     try:
         about = json.loads(texts["about"])
         settings = {key: about["settings"][key] for key in SETTINGS}
-        shapes = {name: tuple(shape) for name, shape in about["shapes"]}
-        counts = list(about["counts"])
+        for key in ("rows_per_example", "shard_size"):
+            whole_number(settings[key], key, 1)
+        shapes = {
+            name: tuple(whole_number(size, "shape", 1) for size in shape)
+            for name, shape in about["shapes"]
+        }
+        merged, running = (whole_number(count, "counts", 0) for count in about["counts"])
     except (KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{path}: the description of the sums is damaged: {error}") from None
     names = [f"{part}.{name}" for name in shapes for part in ("whole", "running")]
     arrays = [array for array, _ in _core.read_tensors(str(path), names)]
+    for name, array in zip(names, arrays, strict=True):
+        size = math.prod(shapes[name.partition(".")[2]])
+        if array.size != size or not np.isfinite(array).all():
+            raise FormatError(
+                f"{path}: the sums {name!r} are damaged: {array.size} numbers, expected {size}, "
+                "all finite"
+            )
     sums = list(zip(shapes, arrays[::2], arrays[1::2], strict=True))
     layout = (settings["shard_size"], settings["rows_per_example"], settings["square"])
-    return settings, shapes, _core.FisherSums.restored(sums, counts, layout)
+    return settings, shapes, _core.FisherSums.restored(sums, [merged, running], layout)
