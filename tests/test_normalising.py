@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.covariance import ledoit_wolf
 
 import kinatlas as ka
-from kinatlas.errors import ShapeError, SpaceError
+from kinatlas.errors import NonFiniteError, ShapeError, SpaceError
 from kinatlas.tasks import DominantCoordinates, Whitening
 
 
@@ -135,3 +135,43 @@ def test_nothing_but_noughts_and_a_single_number_can_be_diagnosed() -> None:
 def test_a_normalised_atlas_pickles() -> None:
     white = atlas().whiten().drop_dominant()
     assert pickle.loads(pickle.dumps(white)) == white
+
+
+def test_tasks_less_different_origins_do_not_meet() -> None:
+    one, other = atlas(0), atlas(1)
+    pairs = [
+        (one.subtract(np.ones(5)), one.subtract(np.full(5, 2.0))),
+        (one.center("features"), other.center("features")),
+        (one.center("positions"), one.center("features")),
+    ]
+    for first, second in pairs:
+        with pytest.raises(SpaceError, match="live in space"):
+            ka.token_similarity(first["mnli"], second["mnli"], kernel="feature_mean")
+    assert one.subtract(np.ones(5)).space == other.subtract(np.ones(5, np.float32)).space
+    assert one.center("features").space == atlas(0).center("features").space
+
+
+def test_an_initial_prompt_of_another_space_is_refused_and_can_be_added_back() -> None:
+    tasks, start = atlas(0), np.full((1, 5), 2.0)
+    with pytest.raises(SpaceError, match="'gpt2'"):
+        tasks.subtract(ka.Task("start", start, space="gpt2"))
+    moved = tasks.subtract(ka.Task("start", start, space="bert"))
+    back = moved.add_back(start, space="bert")
+    assert back.space == "bert"
+    np.testing.assert_allclose(back["rte"].tokens, tasks["rte"].tokens, atol=1e-14)
+    with pytest.raises(SpaceError):
+        moved.add_back(start + 1, space="bert")
+    with pytest.raises(SpaceError):
+        tasks.add_back(start, space="bert")
+
+
+def test_numbers_whose_squares_leave_the_range_are_told_apart_or_refused() -> None:
+    tokens = np.random.default_rng(0).standard_normal((9, 4)) * [1, 1, 5, 1]
+    for scale in (1e-200, 1e200):
+        huge = ka.Atlas.from_arrays({"a": tokens * scale}, space="bert")
+        assert huge.drop_dominant().space == "bert|without 2"
+        with pytest.raises(ValueError, match="rescale"):
+            huge.whiten()
+    wide = ka.Atlas.from_arrays({"a": [[1.7e308]]})
+    with pytest.raises(NonFiniteError, match="leaves the range"):
+        wide.subtract([[-1.7e308]])

@@ -51,6 +51,8 @@ class DominantCoordinates:
                 f"n={n!r}: expected a whole number from 1 to {atlas.dim - 1}, one less than dim"
             )
         tokens = _wide(atlas)
+        # Only the order counts, and squares of unscaled numbers might leave the range of float64.
+        tokens = tokens / (np.abs(tokens).max() or 1.0)
         # Stable, so that equal coordinates go in their order.
         order = np.argsort(-(tokens**2).mean(axis=0), kind="stable")[:n]
         return cls(atlas.space, atlas.dim, tuple(sorted(int(at) for at in order)))

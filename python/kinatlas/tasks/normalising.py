@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -9,19 +10,22 @@ import numpy as np
 import numpy.typing as npt
 
 from kinatlas import _core
-from kinatlas._checks import check_choice, check_same_dim
-from kinatlas.errors import ShapeError
+from kinatlas._checks import check_choice, check_same_dim, check_same_space
+from kinatlas.errors import NonFiniteError, ShapeError
 from kinatlas.interop import as_stored, widened
 from kinatlas.tasks.diagnosis import AtlasDiagnosis, diagnose_tokens
 from kinatlas.tasks.dominant import DominantCoordinates
 from kinatlas.tasks.packing import pack
 from kinatlas.tasks.provenance import Provenance
+from kinatlas.tasks.task import Task
 from kinatlas.tasks.whitening import Whitening
 
 if TYPE_CHECKING:
     from kinatlas.tasks.atlas import Atlas
 
 __all__ = ["Normalising"]
+
+_SUBTRACTED = "less an initial prompt"
 
 
 class Normalising:
@@ -38,7 +42,8 @@ class Normalising:
     def center(self, how: Literal["features", "positions"]) -> Atlas:
         """Return the tasks less the atlas's mean token, or less its mean at each position.
 
-        The result is float64 and lives in a space of its own, since its origin has moved.
+        The result is float64 and lives in a space of its own, since its origin has moved: tasks
+        that were centred with other tasks do not meet these.
 
         Raises
         ------
@@ -53,15 +58,20 @@ class Normalising:
         array([[1., 0.]])
         """
         check_choice(how, ("features", "positions"), "how")
-        return self._moved(how, f"center={how}")
+        of = hashlib.sha256(f"{self.dtype} {self._offsets.tolist()} ".encode())
+        of.update(self._buffer.tobytes())
+        return self._moved(how, f"center={how}", of.hexdigest()[:8])
 
     def subtract(self, initial: Any) -> Atlas:
         """Return the tasks less an initial prompt [n_tokens, dim], or less one token [dim].
 
-        The result is float64 and lives in a space of its own, since its origin has moved.
+        The result is float64 and lives in a space of its own, since its origin has moved: tasks
+        less another initial prompt do not meet these.
 
         Raises
         ------
+        SpaceError
+            If the initial prompt is a task of another space.
         ShapeError
             If a task has another number of tokens or another width than the initial prompt.
         DTypeError, NonFiniteError
@@ -75,6 +85,35 @@ class Normalising:
         array([[0., 0.],
                [2., 0.]])
         """
+        if isinstance(initial, Task):
+            check_same_space(self.space, initial.space, "tasks", "the initial prompt")
+        wide, digest = self._checked_initial(initial)
+        return self._moved(wide, _SUBTRACTED, digest)
+
+    def add_back(self, initial: Any, *, space: str) -> Atlas:
+        """Return the tasks as they were in ``space`` before `subtract`, up to rounding.
+
+        Raises
+        ------
+        SpaceError
+            If ``subtract(initial)`` of a ``space`` atlas did not make these tasks.
+        ShapeError, DTypeError, NonFiniteError
+            As in `subtract`.
+
+        Examples
+        --------
+        >>> from kinatlas import Atlas
+        >>> start = [[1.0, 0.0]]
+        >>> moved = Atlas.from_arrays({"mnli": [[3.0, 5.0]]}, space="bert").subtract(start)
+        >>> back = moved.add_back(start, space="bert")
+        >>> back["mnli"].tokens, back.space
+        (array([[3., 5.]]), 'bert')
+        """
+        wide, digest = self._checked_initial(initial)
+        check_same_space(f"{space}|{_SUBTRACTED}|{digest}", self.space, "initial prompt", "tasks")
+        return self._moved(-wide, "initial prompt added back", "", space)
+
+    def _checked_initial(self, initial: Any) -> tuple[npt.NDArray[np.float64], str]:
         (rows, _), dtype = pack(("initial",), [as_stored(initial, "initial")])
         check_same_dim(self._buffer.shape[1], rows.shape[1], "tasks", "the initial prompt")
         for name, count in zip(self.names, np.diff(self._offsets), strict=True):
@@ -83,7 +122,9 @@ class Normalising:
                     f"initial: the prompt has {len(rows)} tokens, task {name!r} has {count}; "
                     "expected equal numbers, or one token for all positions"
                 )
-        return self._moved(widened(rows, dtype).astype(np.float64), "less an initial prompt")
+        # -0 is 0, and a prompt is the same in whatever floating point it is stored.
+        wide = np.ascontiguousarray(widened(rows, dtype), dtype=np.float64) + 0.0
+        return wide, hashlib.sha256(wide.tobytes()).hexdigest()[:8]
 
     def drop_dominant(self, n: int = 1) -> Atlas:
         """Return the tasks without the ``n`` coordinates of the largest mean square.
@@ -140,10 +181,12 @@ class Normalising:
         buffer = np.asarray(widened(self._buffer, self.dtype), dtype=np.float64)
         return diagnose_tokens(buffer)
 
-    def _moved(self, center: Any, note: str) -> Atlas:
+    def _moved(self, center: Any, note: str, digest: str, space: str | None = None) -> Atlas:
         packed = (self._buffer, self._offsets)
         moved = _core.centred_tokens(packed, center).reshape(self._buffer.shape)
-        return self._with_tokens(moved, note)
+        if not np.isfinite(moved).all():
+            raise NonFiniteError(f"{note}: a difference leaves the range of float64")
+        return self._with_tokens(moved, note, space or f"{self.space}|{note}|{digest}")
 
     def _with_tokens(
         self, tokens: npt.NDArray[np.float64], note: str, space: str | None = None

@@ -66,7 +66,8 @@ class Whitening:
         Raises
         ------
         ValueError
-            If ``shrinkage`` is not in [0, 1], or the shrunk covariance is singular.
+            If ``shrinkage`` is not in [0, 1], the shrunk covariance is singular, or its numbers
+            leave the range of float64.
         ShapeError
             If dim is too large for matrices [dim, dim].
 
@@ -86,6 +87,13 @@ class Whitening:
         tokens = _wide(atlas)
         mean = tokens.mean(axis=0)
         centred = tokens - mean
+        largest = np.abs(centred).max()
+        # Fourth powers of the numbers are summed for Ledoit and Wolf's estimate.
+        if not 1e-70 < largest < 1e70 and largest != 0:
+            raise ValueError(
+                f"tokens lie up to {largest:.3g} from their mean, whose powers leave the range of "
+                "float64; rescale them first"
+            )
         covariance = centred.T @ centred / len(centred)
         weight = _ledoit_wolf(centred, covariance) if shrinkage == "auto" else _checked(shrinkage)
         round_variance = np.trace(covariance) / len(covariance)
