@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
@@ -13,6 +12,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from kinatlas._checks import check_choice, check_known
 from kinatlas.embeddings import FisherAccumulator
+from kinatlas.errors import ShapeError
+from kinatlas.torch.classes import classes_of
 from kinatlas.torch.hooks import UnfitError, linear_gradients
 
 __all__ = ["accumulate_fisher", "per_example_gradients"]
@@ -56,7 +57,8 @@ def per_example_gradients(
         are such) in models that treat every example by itself. ``"vmap"`` runs any module on all
         examples at once by ``torch.func``; ``"loop"`` one after the other, for models whose
         control flow ``vmap`` cannot follow. ``"auto"`` takes hooks for narrow layers where they
-        fit and where ``loss`` answers a batch with a loss for each example, else ``"vmap"``.
+        fit and where ``loss`` answers a batch with a loss for each example, else ``"vmap"``, and
+        ``"loop"`` where ``vmap`` fails.
     chunk_size
         Examples at once, except under ``"loop"``; None takes all.
 
@@ -66,7 +68,7 @@ def per_example_gradients(
         For an unknown parameter or method.
     ValueError
         If the model would drop out at random, has nothing to train, the batch is empty, or
-        ``method="hooks"`` does not fit; the message says why.
+        ``method="hooks"`` or ``"vmap"`` does not fit; the message says why.
 
     Examples
     --------
@@ -110,7 +112,8 @@ def per_example_gradients(
         except RuntimeError as error:
             if "random" in str(error):
                 raise ValueError(f"{_RANDOM} ({str(error).splitlines()[0]})") from error
-            raise
+            if method == "vmap":
+                raise ValueError(f"vmap cannot follow this; use method='loop': {error}") from error
     rows = [
         gradient(chosen, {name: tensor[row] for name, tensor in examples.items()})
         for row in range(n_examples)
@@ -222,8 +225,11 @@ def accumulate_fisher(
 
     Raises
     ------
+    ShapeError
+        If logits are not [n_examples, n_classes], or gold labels not one whole number each.
     ValueError
-        If an accumulator of another convention is given; else as in `per_example_gradients`.
+        If an accumulator of another convention is given, or a gold label is no class; else
+        as in `per_example_gradients`.
 
     References
     ----------
@@ -241,6 +247,10 @@ def accumulate_fisher(
     for batch in batches:
         with torch.no_grad():
             scores = logits(model, dict(batch))
+        if scores.ndim != 2 or 0 in scores.shape:
+            raise ShapeError(
+                f"logits have shape {tuple(scores.shape)}, expected [n_examples, n_classes]"
+            )
         n_classes = scores.shape[1]
         per_example = {"gold": 1, "monte_carlo": n_draws, "exact": n_classes}[convention]
         if accumulator is None:
@@ -252,7 +262,7 @@ def accumulate_fisher(
                 f"{convention!r}"
             )
         first = accumulator.n_examples
-        classes = _classes(batch, scores, labels, convention, (n_draws, seed, first))
+        classes = classes_of(batch, scores, labels, convention, (n_draws, seed, first))
         inputs = {name: value for name, value in batch.items() if name != labels}
         rows = {name: value.repeat_interleave(per_example, 0) for name, value in inputs.items()}
         rows["_class"] = classes.to(scores.device)
@@ -274,22 +284,3 @@ def accumulate_fisher(
     if accumulator is None:
         raise ValueError("batches: got none, so there is no Fisher diagonal")
     return accumulator
-
-
-def _classes(
-    batch: Batch, scores: Tensor, labels: str, convention: str, draws: tuple[int, int, int]
-) -> Tensor:
-    """The class of every row: gold, all classes, or drawn ones."""
-    n_examples, n_classes = scores.shape
-    if convention == "gold":
-        check_known(labels, list(batch), "tensor of labels")
-        return batch[labels]
-    if convention == "exact":
-        return torch.arange(n_classes).repeat(n_examples)
-    n_draws, seed, first = draws
-    probabilities = scores.double().softmax(dim=1).cpu().numpy()
-    drawn = [
-        np.random.default_rng([seed, first + row]).choice(n_classes, size=n_draws, p=p / p.sum())
-        for row, p in enumerate(probabilities)
-    ]
-    return torch.from_numpy(np.concatenate(drawn))
