@@ -99,3 +99,30 @@ def test_matrices_that_do_not_fit_are_refused() -> None:
     for weights in ({"y": 1.0}, {"x": 0.0}):
         with pytest.raises(ValueError, match="weights"):
             ka.fuse_matrices({"x": good}, weights=weights)
+
+
+def test_sizes_of_scores_and_weights_do_not_matter_to_z_scores() -> None:
+    generator = np.random.default_rng(0)
+    values, names = generator.random((4, 4)), ["a", "b", "c", "d"]
+
+    def fused(scale: float, weight: float) -> np.ndarray:
+        matrices = {
+            "one": ka.SimilarityMatrix(values * scale, names, names, "flatten"),
+            "two": ka.SimilarityMatrix(values.T, names, names, "flatten"),
+        }
+        weights = {"one": weight, "two": weight}
+        return ka.fuse_matrices(matrices, method="z_score_mean", weights=weights).values
+
+    for scale, weight in ((1e308, 1.0), (1e-300, 1.0), (1.0, 1e308), (1.0, 1e-308)):
+        np.testing.assert_allclose(fused(scale, weight), fused(1.0, 1.0), rtol=1e-12, atol=1e-12)
+
+
+def test_numbers_that_are_none_are_refused_by_name() -> None:
+    matrix = ka.SimilarityMatrix(np.eye(2), ["a", "b"], ["a", "b"], "flatten")
+    for k in ("60", float("inf"), float("nan"), None, True):
+        with pytest.raises(ValueError, match="k="):
+            ka.fuse_matrices({"one": matrix}, k=k)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="weights"):
+        ka.fuse_matrices({"one": matrix}, weights={"one": "1"})  # type: ignore[dict-item]
+    with pytest.raises(DTypeError, match="weights: got list"):
+        ka.fuse_matrices({"one": matrix}, weights=[1.0])  # type: ignore[arg-type]

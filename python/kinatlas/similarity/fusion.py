@@ -74,8 +74,8 @@ def fuse_matrices(
     'flatten'
     """
     check_choice(method, _METHODS, "method")
-    if not k > 0:
-        raise ValueError(f"k={k!r}: expected a number above 0")
+    if not _is_positive(k):
+        raise ValueError(f"k={k!r}: expected a finite number above 0")
     first = _checked(matrices)
     shares = _shares(weights, tuple(matrices))
     own = np.array([[target == source for source in first.sources] for target in first.targets])
@@ -126,13 +126,23 @@ def _checked(matrices: Mapping[str, SimilarityMatrix]) -> SimilarityMatrix:
 
 
 def _shares(weights: Mapping[str, float] | None, names: tuple[str, ...]) -> dict[str, float]:
+    if not isinstance(weights, (Mapping, type(None))):
+        raise DTypeError(f"weights: got {type(weights).__name__}, expected name to number")
     given = dict.fromkeys(names, 1.0) if weights is None else dict(weights)
     if set(given) != set(names):
         raise ValueError(f"weights: got {sorted(given)}, expected one for each of {sorted(names)}")
-    if not all(0 < weight < np.inf for weight in given.values()):
+    if not all(map(_is_positive, given.values())):
         raise ValueError(f"weights: got {given}, expected finite numbers above 0")
-    total = sum(given.values())
-    return {name: float(given[name] / total) for name in names}
+    # Only ratios count; a sum of unscaled numbers might leave the range of float64.
+    largest = max(given.values())
+    scaled = {name: given[name] / largest for name in names}
+    total = sum(scaled.values())
+    return {name: float(weight / total) for name, weight in scaled.items()}
+
+
+def _is_positive(number: Any) -> bool:
+    is_number = isinstance(number, (int, float, np.number)) and not isinstance(number, bool)
+    return is_number and bool(0 < number < np.inf)
 
 
 def _reciprocal(values: _Floats, own: npt.NDArray[np.bool_], k: float) -> _Floats:
@@ -149,6 +159,8 @@ def _reciprocal(values: _Floats, own: npt.NDArray[np.bool_], k: float) -> _Float
 def _standard(values: _Floats, own: npt.NDArray[np.bool_]) -> _Floats:
     fused = np.zeros_like(values)
     for row, (scores, is_own) in enumerate(zip(values, own, strict=True)):
+        # z-scores have no scale, and squares of unscaled numbers might leave the range of float64.
+        scores = scores / (np.abs(scores).max() or 1.0)
         others = scores if is_own.all() else scores[~is_own]
         deviation = others.std()
         if deviation > 1e-12 * np.abs(others).max():
