@@ -52,3 +52,21 @@ def test_a_pair_that_is_none_is_refused(tmp_path: Path, pair: str) -> None:
     done = run("embed", "texts", "a=x", pair, "--out", tmp_path / "x.safetensors")
     assert done.returncode == 1
     assert "NAME=PATH" in done.stderr
+
+
+def test_embed_names_the_file_it_cannot_read_or_write(tmp_path: Path) -> None:
+    (tmp_path / "latin.txt").write_bytes("café\n".encode("latin-1"))
+    save_file({"w": np.ones((2, 2), np.float32)}, tmp_path / "base.safetensors")
+    done = run("embed", "texts", f"a={tmp_path}/latin.txt", "--out", tmp_path / "o.safetensors")
+    assert done.returncode == 1
+    assert "latin.txt: the file is not UTF-8" in done.stderr
+    done = run(
+        "embed",
+        "weights",
+        tmp_path / "base.safetensors",
+        f"a={tmp_path}/nowhere.safetensors",
+        "--out",
+        tmp_path / "no" / "o.safetensors",
+    )
+    assert done.returncode == 1
+    assert "make it first" in done.stderr

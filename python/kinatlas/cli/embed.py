@@ -34,6 +34,7 @@ def weights(
     seed: _Seed = 0,
 ) -> None:
     """Task vectors: fine-tuned models less their base model, read piece by piece."""
+    _check_out(out)
     vectors = []
     for name, path in _pairs(tasks).items():
         vectors.append(ka.embed_task_vector(base, path, name=name, form=form, dim=dim, seed=seed))
@@ -49,16 +50,30 @@ def texts(
     seed: _Seed = 0,
 ) -> None:
     """Data sets by their words alone; one text file per task, one example per line."""
-    found = {
-        name: [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        for name, path in _pairs(tasks).items()
-    }
+    _check_out(out)
+    found = {name: _lines(path) for name, path in _pairs(tasks).items()}
     if method == "words":
         _save(ka.embeddings.embed_words(found, dim=dim, seed=seed), out)
     elif method == "vocabulary":
         _save(ka.embeddings.embed_vocabulary(found), out)
     else:
         raise FormatError(f"--method {method}: expected words or vocabulary")
+
+
+def _check_out(out: Path) -> None:
+    """Refuse what cannot be written before models of many gigabytes are read."""
+    if out.suffix != ".safetensors":
+        raise FormatError(f"{out}: atlas files end in .safetensors")
+    if not out.parent.is_dir():
+        raise FileNotFoundError(f"{out}: there is no folder {out.parent}; make it first")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path}: the file is not UTF-8 text ({error})") from None
+    return [line for line in text.splitlines() if line.strip()]
 
 
 def _pairs(tasks: list[str]) -> dict[str, Path]:
