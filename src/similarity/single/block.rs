@@ -14,7 +14,7 @@ pub const BLOCK_BYTES: usize = 1 << 20;
 
 /// Panels from which on a block is packed: packing costs about as much as a fifth of a panel, and
 /// tiles in place lose 3 % at most strides.
-const PANELS_WORTH_PACKING: usize = 8;
+pub const PANELS_WORTH_PACKING: usize = 8;
 
 /// Rows whose distance is a multiple of this fall into one set of the first-level cache and drive
 /// each other out: 14 rows 4 KB apart run at 55 % of the peak.
@@ -24,6 +24,11 @@ const CONFLICT_BYTES: usize = 2048;
 pub fn rows_in_block(path: Path, dim: usize) -> usize {
     let tile = 4 * dim * path.rows();
     (BLOCK_BYTES / tile).clamp(1, 256) * path.rows()
+}
+
+/// Whether tiles in place are slow.
+pub fn conflicts(dim: usize) -> bool {
+    (4 * dim).is_multiple_of(CONFLICT_BYTES)
 }
 
 /// A stretch of rows as tiles, with what their scores are multiplied by.
@@ -49,8 +54,7 @@ impl<'a> Block<'a> {
         let norms = side.norms(&rows);
         let mut scales: Vec<f32> = norms.scales.iter().map(|&scale| scale as f32).collect();
         scales.resize(rows.len().div_ceil(tile_rows) * tile_rows, 0.0);
-        let is_worth_it =
-            n_panels >= PANELS_WORTH_PACKING || (4 * dim).is_multiple_of(CONFLICT_BYTES);
+        let is_worth_it = n_panels >= PANELS_WORTH_PACKING || conflicts(dim);
         let whole = rows.len() / tile_rows * tile_rows;
         let in_place = rows.start..rows.start + whole;
         let lying = match side.lying(&in_place) {
@@ -58,7 +62,7 @@ impl<'a> Block<'a> {
             _ => &[],
         };
         let rest = rows.start + lying.len() / dim..rows.end;
-        let mut packed = Aligned::zeros(rest.len().div_ceil(tile_rows) * tile_size);
+        let mut packed = Aligned::unset(rest.len().div_ceil(tile_rows) * tile_size);
         let mut scratch = Vec::new();
         let tiles = packed.as_mut_slice().chunks_exact_mut(tile_size);
         for (start, tile) in rest.clone().step_by(tile_rows).zip(tiles) {
@@ -73,6 +77,19 @@ impl<'a> Block<'a> {
             scales,
             tile_size,
             tile_rows,
+        }
+    }
+
+    /// A stretch of rows that nobody has looked at.
+    pub fn unseen(path: Path, side: &Rows<'a>, rows: Range<usize>) -> Self {
+        Self {
+            rows,
+            norms: Norms::default(),
+            lying: &[],
+            packed: Aligned::unset(0),
+            scales: Vec::new(),
+            tile_size: side.dim() * path.rows(),
+            tile_rows: path.rows(),
         }
     }
 

@@ -7,6 +7,7 @@ use super::block::Block;
 use super::item::Piece;
 use super::lanes::Lanes;
 use super::pairs::AllPairs;
+use super::rows::Norms;
 
 /// Partner prompts at hand, as blocks.
 pub struct Chunk<'a> {
@@ -21,6 +22,7 @@ pub struct Chunk<'a> {
 /// What one item found.
 pub enum Cells {
     Best(Vec<f32>, Vec<f32>),
+    Streamed(Vec<f32>, Norms),
     Reduced(Vec<f64>),
 }
 
@@ -99,7 +101,8 @@ impl Gather<'_> {
     fn best(&self) -> Vec<f32> {
         let mut merged = vec![f32::NEG_INFINITY; self.lanes.rows.len()];
         for (block, piece, group) in self.parts() {
-            if let Cells::Best(best, _) = &self.cells[block * self.seekers.len() + group] {
+            let cells = &self.cells[block * self.seekers.len() + group];
+            if let Cells::Best(best, _) | Cells::Streamed(best, _) = cells {
                 let (into, from) = self.slots(&mut merged, best, block, piece, group);
                 for (slot, &score) in into.iter_mut().zip(from) {
                     *slot = slot.max(score);

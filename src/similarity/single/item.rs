@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::Reduction;
 use super::block::Block;
 use super::lanes::Lanes;
-use crate::linalg::simd::Path;
+use crate::linalg::simd::{Path, Tile};
 use crate::similarity::reduce::{mean_of_largest, soft_maximum};
 
 /// A stretch of one prompt inside something larger.
@@ -59,32 +59,14 @@ impl<'a> Item<'a> {
 
     /// Best score `[piece][lane]` of every lane in every piece.
     pub fn best(&self) -> Vec<f32> {
-        let (width, n_lanes) = (self.path.lanes(), self.n_lanes());
-        let mut best = vec![f32::NEG_INFINITY; self.pieces.len() * n_lanes];
-        let mut scores = vec![0.0; width * self.path.rows()];
+        let mut best = Best::new(self.path, self.n_lanes(), self.pieces);
         for (number, panel) in self.panels() {
             let mut piece = 0;
-            for (rows, tile, scales) in self.block.tiles() {
-                let at = piece * n_lanes + number * width;
-                if rows.start + self.path.rows() <= self.pieces[piece].rows.end {
-                    self.path
-                        .best(panel, tile, scales, &mut best[at..at + width]);
-                } else {
-                    self.path.scores(panel, tile, scales, &mut scores);
-                    for (row, scores) in rows.clone().zip(scores.chunks_exact(width)) {
-                        if row == self.pieces[piece].rows.end {
-                            piece += 1;
-                        }
-                        let at = piece * n_lanes + number * width;
-                        keep_larger(&mut best[at..at + width], scores);
-                    }
-                }
-                if piece < self.pieces.len() && rows.end == self.pieces[piece].rows.end {
-                    piece += 1;
-                }
+            for tile in self.block.tiles() {
+                piece = best.add(panel, number * self.path.lanes(), tile, piece);
             }
         }
-        best
+        best.found
     }
 
     /// As `best`, and the best score `[seeker][row]` of every row in every prompt of the lanes,
@@ -159,6 +141,55 @@ impl<'a> Item<'a> {
             }
         }
         reduced
+    }
+}
+
+/// Running maxima `[piece][lane]`.
+pub struct Best<'a> {
+    pub found: Vec<f32>,
+    path: Path,
+    n_lanes: usize,
+    pieces: &'a [Piece],
+    scores: Vec<f32>,
+}
+
+impl<'a> Best<'a> {
+    /// Nothing found yet.
+    pub fn new(path: Path, n_lanes: usize, pieces: &'a [Piece]) -> Self {
+        Self {
+            found: vec![f32::NEG_INFINITY; pieces.len() * n_lanes],
+            path,
+            n_lanes,
+            pieces,
+            scores: vec![0.0; path.lanes() * path.rows()],
+        }
+    }
+
+    /// Adds one panel, whose first lane is `lane`, against one tile, whose first row is in
+    /// `piece`. Returns the piece of the row after its last.
+    pub fn add(
+        &mut self,
+        panel: &[f32],
+        lane: usize,
+        (rows, tile, scales): (Range<usize>, Tile<'_>, &[f32]),
+        mut piece: usize,
+    ) -> usize {
+        let width = self.path.lanes();
+        let at = piece * self.n_lanes + lane;
+        if rows.start + self.path.rows() <= self.pieces[piece].rows.end {
+            let best = &mut self.found[at..at + width];
+            self.path.best(panel, tile, scales, best);
+        } else {
+            self.path.scores(panel, tile, scales, &mut self.scores);
+            for (row, scores) in rows.clone().zip(self.scores.chunks_exact(width)) {
+                if row == self.pieces[piece].rows.end {
+                    piece += 1;
+                }
+                let at = piece * self.n_lanes + lane;
+                keep_larger(&mut self.found[at..at + width], scores);
+            }
+        }
+        piece + usize::from(rows.end == self.pieces[piece].rows.end)
     }
 }
 
