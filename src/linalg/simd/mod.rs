@@ -130,6 +130,12 @@ impl Path {
         self.0.scores(panel, tile, scales, scores);
     }
 
+    /// `sums[row][lane] += panel[lane] . packed[row]` over a part of `dim`: part after part gives
+    /// the bits of the whole.
+    pub fn add(self, panel: &[f32], packed: &[f32], sums: &mut [f32]) {
+        self.0.add(panel, packed, sums);
+    }
+
     /// Packs at most `lanes` rows into a panel `[dim][lanes]`; missing ones repeat the last.
     pub fn pack_panel(self, rows: &[f32], dim: usize, panel: &mut [f32]) {
         self.0.transpose(rows, dim, self.0.lanes, panel);

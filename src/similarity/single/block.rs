@@ -20,9 +20,19 @@ pub const PANELS_WORTH_PACKING: usize = 8;
 /// each other out: 14 rows 4 KB apart run at 55 % of the peak.
 const CONFLICT_BYTES: usize = 2048;
 
+/// Coordinates that a panel and a tile are multiplied by at a time, where there are more than twice
+/// as many: a panel of 32 x 4096 and a tile of 14 x 4096 alone take a third of L2.
+pub const PART: usize = 1024;
+
+/// Whether products are made in parts: each block is packed, and passes often enough.
+pub fn in_parts(dim: usize, n_panels: usize) -> bool {
+    dim > 2 * PART && n_panels >= PANELS_WORTH_PACKING
+}
+
 /// Rows of one block.
-pub fn rows_in_block(path: Path, dim: usize) -> usize {
-    let tile = 4 * dim * path.rows();
+pub fn rows_in_block(path: Path, dim: usize, n_panels: usize) -> usize {
+    let at_a_time = if in_parts(dim, n_panels) { PART } else { dim };
+    let tile = 4 * at_a_time * path.rows();
     (BLOCK_BYTES / tile).clamp(1, 256) * path.rows()
 }
 

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::Reduction;
-use super::block::Block;
+use super::block::{Block, PART, in_parts};
 use super::lanes::Lanes;
 use crate::linalg::simd::{Path, Tile};
 use crate::similarity::reduce::{mean_of_largest, soft_maximum};
@@ -60,13 +60,70 @@ impl<'a> Item<'a> {
     /// Best score `[piece][lane]` of every lane in every piece.
     pub fn best(&self) -> Vec<f32> {
         let mut best = Best::new(self.path, self.n_lanes(), self.pieces);
+        let sums = self.sums();
         for (number, panel) in self.panels() {
-            let mut piece = 0;
-            for tile in self.block.tiles() {
-                piece = best.add(panel, number * self.path.lanes(), tile, piece);
+            let (lane, mut piece) = (number * self.path.lanes(), 0);
+            for (index, tile) in self.block.tiles().enumerate() {
+                piece = if sums.is_empty() {
+                    best.add(panel, lane, tile, piece)
+                } else {
+                    let mut scores = std::mem::take(&mut best.scores);
+                    self.scores(&sums, (number, index), tile.1, tile.2, &mut scores);
+                    best.scores = scores;
+                    best.keep(lane, &tile.0, piece)
+                }
             }
         }
         best.found
+    }
+
+    // Products `[panel][tile][row][lane]`, part after part of the coordinates; empty where a tile
+    // is multiplied in one go.
+    fn sums(&self) -> Vec<f32> {
+        let (width, height) = (self.path.lanes(), self.path.rows());
+        let dim = self.lanes.panel(0).len() / width;
+        if !in_parts(dim, self.lanes.n_panels()) {
+            return Vec::new();
+        }
+        let mut sums = vec![0.0; self.n_panels * self.block.tiles().count() * width * height];
+        for from in (0..dim).step_by(PART) {
+            let to = (from + PART).min(dim);
+            let mut sums = sums.chunks_exact_mut(width * height);
+            for (_, panel) in self.panels() {
+                let panel = &panel[from * width..to * width];
+                for ((_, tile, _), sums) in self.block.tiles().zip(&mut sums) {
+                    if let Tile::Packed(tile) = tile {
+                        let tile = &tile[from * height..to * height];
+                        self.path.add(panel, tile, sums);
+                    }
+                }
+            }
+        }
+        sums
+    }
+
+    // Scores of panel and tile number `at`, from `sums` where there are any.
+    fn scores(
+        &self,
+        sums: &[f32],
+        at: (usize, usize),
+        tile: Tile<'_>,
+        scales: &[f32],
+        scores: &mut [f32],
+    ) {
+        if sums.is_empty() {
+            let panel = self.lanes.panel(self.first_panel + at.0);
+            return self.path.scores(panel, tile, scales, scores);
+        }
+        let size = scores.len();
+        let start = (at.0 * self.block.tiles().count() + at.1) * size;
+        let width = self.path.lanes();
+        let rows = sums[start..start + size].chunks_exact(width);
+        for ((scores, sums), scale) in scores.chunks_exact_mut(width).zip(rows).zip(scales) {
+            for (score, sum) in scores.iter_mut().zip(sums) {
+                *score = sum * scale;
+            }
+        }
     }
 
     /// As `best`, and the best score `[seeker][row]` of every row in every prompt of the lanes,
@@ -79,11 +136,12 @@ impl<'a> Item<'a> {
         let ones = vec![1.0; tile_rows];
         let mut scores = vec![0.0; width * tile_rows];
         let mut scaled = vec![0.0; width];
-        for (number, panel) in self.panels() {
+        let sums = self.sums();
+        for number in 0..self.n_panels {
             let here = number * width..(number + 1) * width;
             let owners = within(seekers, &here);
-            for (rows, tile, scales) in self.block.tiles() {
-                self.path.scores(panel, tile, &ones, &mut scores);
+            for (index, (rows, tile, scales)) in self.block.tiles().enumerate() {
+                self.scores(&sums, (number, index), tile, &ones, &mut scores);
                 let mut piece = self
                     .pieces
                     .partition_point(|piece| piece.rows.end <= rows.start);
@@ -120,10 +178,11 @@ impl<'a> Item<'a> {
         let mut reduced = vec![0.0; self.pieces.len() * n_lanes];
         let mut strip = vec![0.0; self.block.rows.len().div_ceil(self.path.rows()) * tile];
         let (mut scores, mut scratch) = (Vec::new(), Vec::new());
-        for (number, panel) in self.panels() {
-            for ((_, tile, scales), scores) in self.block.tiles().zip(strip.chunks_exact_mut(tile))
-            {
-                self.path.scores(panel, tile, scales, scores);
+        let sums = self.sums();
+        for number in 0..self.n_panels {
+            let strips = strip.chunks_exact_mut(tile).enumerate();
+            for ((_, tile, scales), (index, scores)) in self.block.tiles().zip(strips) {
+                self.scores(&sums, (number, index), tile, scales, scores);
             }
             let first = number * width;
             for (index, piece) in self.pieces.iter().enumerate() {
@@ -172,7 +231,7 @@ impl<'a> Best<'a> {
         panel: &[f32],
         lane: usize,
         (rows, tile, scales): (Range<usize>, Tile<'_>, &[f32]),
-        mut piece: usize,
+        piece: usize,
     ) -> usize {
         let width = self.path.lanes();
         let at = piece * self.n_lanes + lane;
@@ -181,13 +240,20 @@ impl<'a> Best<'a> {
             self.path.best(panel, tile, scales, best);
         } else {
             self.path.scores(panel, tile, scales, &mut self.scores);
-            for (row, scores) in rows.clone().zip(self.scores.chunks_exact(width)) {
-                if row == self.pieces[piece].rows.end {
-                    piece += 1;
-                }
-                let at = piece * self.n_lanes + lane;
-                keep_larger(&mut self.found[at..at + width], scores);
+            return self.keep(lane, &rows, piece);
+        }
+        piece + usize::from(rows.end == self.pieces[piece].rows.end)
+    }
+
+    // As `add`, of the scores at hand.
+    fn keep(&mut self, lane: usize, rows: &Range<usize>, mut piece: usize) -> usize {
+        let width = self.path.lanes();
+        for (row, scores) in rows.clone().zip(self.scores.chunks_exact(width)) {
+            if row == self.pieces[piece].rows.end {
+                piece += 1;
             }
+            let at = piece * self.n_lanes + lane;
+            keep_larger(&mut self.found[at..at + width], scores);
         }
         piece + usize::from(rows.end == self.pieces[piece].rows.end)
     }

@@ -108,7 +108,7 @@ impl AllPairs<'_> {
 
     fn chunk<'c>(&'c self, lanes: &Lanes, tasks: Range<usize>, scales: &'c [f64]) -> Chunk<'c> {
         let offsets = self.partners.offsets();
-        let size = rows_in_block(self.path, self.partners.dim());
+        let size = rows_in_block(self.path, self.partners.dim(), lanes.n_panels());
         let rows = offsets[tasks.start]..offsets[tasks.end];
         let stretches: Vec<Range<usize>> = if self.reduction == Reduction::Best {
             let starts = rows.clone().step_by(size);
