@@ -44,6 +44,9 @@ pub struct AllPairs<'a> {
     pub is_cosine: bool,
     /// Whether partners look for seekers too.
     pub both: bool,
+    /// Partners are the seekers themselves and `both` holds: pairs whose seeker comes after its
+    /// partner are left out, `forth` and `back` of the others fill both halves of `forth`.
+    pub mirrored: bool,
     /// Whether finished pairs are counted.
     pub counts: bool,
     pub monitor: &'a Monitor,
@@ -65,7 +68,7 @@ impl AllPairs<'_> {
     pub fn run(&self) -> Result<Found> {
         let n_seekers = self.seekers.n_tasks();
         let size = n_seekers * self.partners.n_tasks();
-        let back_size = if self.both { size } else { 0 };
+        let back_size = if self.both && !self.mirrored { size } else { 0 };
         let (mut forth, mut back) = (vec![0.0; size], vec![0.0; back_size]);
         let dim = self.seekers.dim();
         let norms = self.seekers.all_norms();
@@ -82,14 +85,18 @@ impl AllPairs<'_> {
             } else {
                 CHUNK_BYTES
             };
-            for tasks in stretches(self.partners.offsets(), bytes / (4 * dim), most) {
+            let first = if self.mirrored { batch.start } else { 0 };
+            for tasks in stretches(&self.partners.offsets()[first..], bytes / (4 * dim), most) {
+                let tasks = tasks.start + first..tasks.end + first;
                 let chunk = self.chunk(&lanes, tasks.clone(), &norms.scales);
                 chunk.blocks.iter().for_each(|block| seen(&block.norms));
                 for (task, row) in tasks.zip(self.rows(&lanes, &chunk, &mut seen)?) {
                     let start = task * n_seekers + batch.start;
                     for (slot, (there, here)) in row.into_iter().enumerate() {
                         forth[start + slot] = there;
-                        if self.both {
+                        if self.mirrored {
+                            forth[(batch.start + slot) * n_seekers + task] = here;
+                        } else if self.both {
                             back[start + slot] = here;
                         }
                     }
@@ -174,6 +181,10 @@ impl AllPairs<'_> {
             .map(|number| {
                 self.monitor.tick(0)?;
                 let (block, number) = (number / n_groups, number % n_groups);
+                let last = chunk.pieces[block].last().map(|piece| piece.task);
+                if self.mirrored && last < seekers[number].first().map(|piece| piece.task) {
+                    return Ok(Cells::LeftOut);
+                }
                 if streams {
                     let stream = Stream {
                         path: self.path,
@@ -208,19 +219,31 @@ impl AllPairs<'_> {
             .clone()
             .into_par_iter()
             .map(|task| {
-                self.monitor
-                    .tick(if self.counts { lanes.tasks.len() } else { 0 })?;
+                self.monitor.tick(self.finished(lanes, task))?;
                 let gather = Gather {
                     pairs: self,
                     lanes,
                     chunk,
                     cells: &cells,
                     seekers: &seekers,
+                    group_lanes: group * self.path.lanes(),
                     task,
                 };
                 Ok(gather.row())
             })
             .collect()
+    }
+
+    // Pairs that one partner prompt finishes.
+    fn finished(&self, lanes: &Lanes, task: usize) -> usize {
+        match (self.counts, self.mirrored) {
+            (false, _) => 0,
+            (true, false) => lanes.tasks.len(),
+            (true, true) => {
+                let before = task.min(lanes.tasks.end) - lanes.tasks.start;
+                2 * before + usize::from(lanes.tasks.contains(&task))
+            }
+        }
     }
 
     fn lane_rows(&self, lanes: &Lanes, group: usize, size: usize) -> Range<usize> {
