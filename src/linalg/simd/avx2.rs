@@ -14,6 +14,7 @@ pub const KERNEL: Kernel = Kernel {
     best_packed,
     scores_lying,
     scores_packed,
+    sums_packed,
     transpose,
 };
 
@@ -104,24 +105,6 @@ macro_rules! best {
     };
 }
 
-macro_rules! score {
-    ($lo:literal, $hi:literal, $row:literal) => {
-        concat!(
-            scaled!($lo, $hi, $row),
-            "vmovups [{out} + 64*",
-            $row,
-            "], ymm",
-            $lo,
-            "\n",
-            "vmovups [{out} + 64*",
-            $row,
-            " + 32], ymm",
-            $hi,
-            "\n"
-        )
-    };
-}
-
 macro_rules! every_row {
     ($each:ident) => {
         concat!(
@@ -145,16 +128,35 @@ macro_rules! best_end {
     };
 }
 
+macro_rules! sums_end {
+    () => {
+        ".irp r,0,1,2,3,4,5,6,7,8,9,10,11\nvmovups [{out} + 32*\\r], ymm\\r\n.endr\n"
+    };
+}
+
 macro_rules! scores_end {
     () => {
-        every_row!(score)
+        concat!(every_row!(scaled), sums_end!())
+    };
+}
+
+macro_rules! zero_sums {
+    () => {
+        ".irp r,0,1,2,3,4,5,6,7,8,9,10,11\nvxorps ymm\\r, ymm\\r, ymm\\r\n.endr\n"
+    };
+}
+
+// The assembler insists that every operand is named.
+macro_rules! old_sums {
+    () => {
+        ".irp r,0,1,2,3,4,5,6,7,8,9,10,11\nvmovups ymm\\r, [{out} + 32*\\r]\n.endr\n/* {scales} */\n"
     };
 }
 
 macro_rules! whole {
-    ($step:ident, $advance:literal, $advance_one:literal, $end:ident) => {
+    ($start:ident, $step:ident, $advance:literal, $advance_one:literal, $end:ident) => {
         concat!(
-            ".irp r,0,1,2,3,4,5,6,7,8,9,10,11\nvxorps ymm\\r, ymm\\r, ymm\\r\n.endr\n",
+            $start!(),
             "test {fours}, {fours}\njz 3f\n.p2align 6\n2:\n.irp s,0,1,2,3\n",
             $step!(),
             ".endr\n",
@@ -183,6 +185,7 @@ macro_rules! lying {
             unsafe {
                 asm!(
                     whole!(
+                        zero_sums,
                         lying_step,
                         "add {b0}, 16\nadd {b1}, 16\nadd {ahead}, 256\n",
                         "add {b0}, 4\nadd {b1}, 4\n",
@@ -209,13 +212,13 @@ macro_rules! lying {
 }
 
 macro_rules! packed {
-    ($name:ident, $end:ident) => {
+    ($name:ident, $start:ident, $end:ident) => {
         #[target_feature(enable = "avx2,fma")]
         unsafe fn $name(tile: Operands<'_>) {
             // SAFETY: as above, with rows laid out [dim][6].
             unsafe {
                 asm!(
-                    whole!(packed_step, "add {b0}, 96\n", "add {b0}, 24\n", $end),
+                    whole!($start, packed_step, "add {b0}, 96\n", "add {b0}, 24\n", $end),
                     panel = inout(reg) tile.panel.as_ptr() => _,
                     b0 = inout(reg) tile.rows.as_ptr() => _,
                     fours = inout(reg) tile.dim / 4 => _,
@@ -235,5 +238,6 @@ macro_rules! packed {
 
 lying!(best_lying, best_end);
 lying!(scores_lying, scores_end);
-packed!(best_packed, best_end);
-packed!(scores_packed, scores_end);
+packed!(best_packed, zero_sums, best_end);
+packed!(scores_packed, zero_sums, scores_end);
+packed!(sums_packed, old_sums, sums_end);

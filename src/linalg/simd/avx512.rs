@@ -18,6 +18,7 @@ pub const KERNEL: Kernel = Kernel {
     best_packed,
     scores_lying,
     scores_packed,
+    sums_packed,
     transpose,
 };
 
@@ -43,13 +44,15 @@ macro_rules! row {
     };
 }
 
-// Five base registers reach fourteen rows: base, base + stride, base + 2 stride.
+// Five base registers reach fourteen rows: base, base + stride, base + 2 stride. The next tile is
+// fetched to the first level, what lies 32 KB further to the second: memory takes longer than one
+// tile of narrow tokens.
 macro_rules! lying_step {
     () => {
         concat!(
             "vmovups zmm28, [{panel} + 128*\\s]\n",
             "vmovups zmm29, [{panel} + 128*\\s + 64]\n",
-            "prefetcht0 [{ahead} + 64*\\s]\n",
+            "prefetcht0 [{ahead} + 64*\\s]\nprefetcht1 [{ahead} + 64*\\s + 32768]\n",
             row!(0, 1, 30, "{b0} + 4*\\s"),
             row!(2, 3, 31, "{b0} + {stride} + 4*\\s"),
             row!(4, 5, 30, "{b0} + 2*{stride} + 4*\\s"),
@@ -125,24 +128,6 @@ macro_rules! best {
     };
 }
 
-macro_rules! score {
-    ($lo:literal, $hi:literal, $row:literal) => {
-        concat!(
-            scaled!($lo, $hi, $row),
-            "vmovups [{out} + 128*",
-            $row,
-            "], zmm",
-            $lo,
-            "\n",
-            "vmovups [{out} + 128*",
-            $row,
-            " + 64], zmm",
-            $hi,
-            "\n"
-        )
-    };
-}
-
 macro_rules! every_row {
     ($each:ident) => {
         concat!(
@@ -174,9 +159,24 @@ macro_rules! best_end {
     };
 }
 
+macro_rules! sums_end {
+    () => {
+        ".irp r,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27\n\
+         vmovups [{out} + 64*\\r], zmm\\r\n.endr\n"
+    };
+}
+
 macro_rules! scores_end {
     () => {
-        every_row!(score)
+        concat!(every_row!(scaled), sums_end!())
+    };
+}
+
+// The assembler insists that every operand is named.
+macro_rules! old_sums {
+    () => {
+        ".irp r,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27\n\
+         vmovups zmm\\r, [{out} + 64*\\r]\n.endr\n/* {scales} */\n"
     };
 }
 
@@ -190,9 +190,9 @@ macro_rules! zero_sums {
 // Four coordinates a turn, the last dim % 4 one by one; vzeroupper, because our baseline SSE code
 // runs many times slower while upper halves are in use.
 macro_rules! whole {
-    ($step:ident, $advance:literal, $advance_one:literal, $end:ident) => {
+    ($start:ident, $step:ident, $advance:literal, $advance_one:literal, $end:ident) => {
         concat!(
-            zero_sums!(),
+            $start!(),
             "test {fours}, {fours}\njz 3f\n.p2align 6\n2:\n.irp s,0,1,2,3\n",
             $step!(),
             ".endr\n",
@@ -221,6 +221,7 @@ macro_rules! lying {
             unsafe {
                 asm!(
                     whole!(
+                        zero_sums,
                         lying_step,
                         "add {b0}, 16\nadd {b1}, 16\nadd {b2}, 16\nadd {b3}, 16\nadd {b4}, 16\nadd {ahead}, 256\n",
                         "add {b0}, 4\nadd {b1}, 4\nadd {b2}, 4\nadd {b3}, 4\nadd {b4}, 4\n",
@@ -254,13 +255,13 @@ macro_rules! lying {
 }
 
 macro_rules! packed {
-    ($name:ident, $end:ident) => {
+    ($name:ident, $start:ident, $end:ident) => {
         #[target_feature(enable = "avx512f")]
         unsafe fn $name(tile: Operands<'_>) {
             // SAFETY: as above, with rows laid out [dim][14].
             unsafe {
                 asm!(
-                    whole!(packed_step, "add {b0}, 224\n", "add {b0}, 56\n", $end),
+                    whole!($start, packed_step, "add {b0}, 224\n", "add {b0}, 56\n", $end),
                     panel = inout(reg) tile.panel.as_ptr() => _,
                     b0 = inout(reg) tile.rows.as_ptr() => _,
                     fours = inout(reg) tile.dim / 4 => _,
@@ -284,5 +285,6 @@ macro_rules! packed {
 
 lying!(best_lying, best_end);
 lying!(scores_lying, scores_end);
-packed!(best_packed, best_end);
-packed!(scores_packed, scores_end);
+packed!(best_packed, zero_sums, best_end);
+packed!(scores_packed, zero_sums, scores_end);
+packed!(sums_packed, old_sums, sums_end);

@@ -25,6 +25,7 @@ pub struct Kernel {
     pub best_packed: TileFn,
     pub scores_lying: TileFn,
     pub scores_packed: TileFn,
+    pub sums_packed: TileFn,
     pub transpose: TransposeFn,
 }
 
@@ -45,6 +46,9 @@ impl<'a> Tile<'a> {
     }
 }
 
+// Scales that nothing reads.
+const UNUSED: [f32; 16] = [1.0; 16];
+
 impl Kernel {
     /// `best[lane] = max(best[lane], scale_row * product(lane, row))` over all rows.
     pub fn best(&self, panel: &[f32], tile: Tile<'_>, scales: &[f32], best: &mut [f32]) {
@@ -62,6 +66,14 @@ impl Kernel {
             Tile::Packed(_) => self.scores_packed,
         };
         self.run(run, panel, tile, scales, scores, self.lanes * self.rows);
+    }
+
+    /// `sums[row][lane] += product(lane, row)`, the same chain of additions as in one go.
+    pub fn add(&self, panel: &[f32], packed: &[f32], sums: &mut [f32]) {
+        let expected = self.lanes * self.rows;
+        let scales = &UNUSED[..self.rows];
+        let tile = Tile::Packed(packed);
+        self.run(self.sums_packed, panel, tile, scales, sums, expected);
     }
 
     fn run(

@@ -24,9 +24,9 @@
 //! Measured on an Intel Xeon (two 512-bit FMA units, 48 KB L1d, 2 MB L2 a core), shared with other
 //! jobs, best of 25, share of the FMA peak measured in turns: 14 x 32 AVX-512, packed tiles 97.7 %
 //! at dim 768, 98.7 % at 128; in place 94.7 % and 96.9 %; AVX2 6 x 16 96.6 % and 94.3 %. At dim 4096
-//! a panel takes 512 KB and a tile 229 KB, and they drive each other out of L2: 65 to 80 %, and on a
-//! busy machine 0.7 of a BLAS that cuts dim. A cut here would start a tile from the sums of the one
-//! before, which continues the same chain and so changes no bit.
+//! a panel takes 512 KB and a tile 229 KB, and they drive each other out of L2: `add` multiplies part
+//! of `dim` and starts from the sums of the part before, which continues the same chain and so
+//! changes no bit. `similarity::single::block` holds the sizes.
 #![expect(
     unsafe_code,
     reason = "vector instructions; every use states why it is sound"
@@ -128,6 +128,12 @@ impl Path {
     /// `scores[row][lane] = scales[row] * panel[lane] . tile[row]`.
     pub fn scores(self, panel: &[f32], tile: Tile<'_>, scales: &[f32], scores: &mut [f32]) {
         self.0.scores(panel, tile, scales, scores);
+    }
+
+    /// `sums[row][lane] += panel[lane] . packed[row]` over a part of `dim`: part after part gives
+    /// the bits of the whole.
+    pub fn add(self, panel: &[f32], packed: &[f32], sums: &mut [f32]) {
+        self.0.add(panel, packed, sums);
     }
 
     /// Packs at most `lanes` rows into a panel `[dim][lanes]`; missing ones repeat the last.

@@ -15,6 +15,7 @@ pub const KERNEL: Kernel = Kernel {
     best_packed,
     scores_lying,
     scores_packed,
+    sums_packed,
     transpose,
 };
 
@@ -30,6 +31,8 @@ fn multiply_add(sum: f32, left: f32, right: f32) -> f32 {
 
 type Sums = [[f32; LANES]; ROWS];
 
+const ZEROS: Sums = [[0.0; LANES]; ROWS];
+
 #[inline(always)]
 fn add(sums: &mut Sums, lanes: &[f32; LANES], values: [f32; ROWS]) {
     for (sums, value) in sums.iter_mut().zip(values) {
@@ -40,7 +43,7 @@ fn add(sums: &mut Sums, lanes: &[f32; LANES], values: [f32; ROWS]) {
 }
 
 fn lying(tile: &Operands<'_>) -> Sums {
-    let mut sums = [[0.0; LANES]; ROWS];
+    let mut sums = ZEROS;
     let row = |number: usize| &tile.rows[number * tile.dim..][..tile.dim];
     let rows: [&[f32]; ROWS] = std::array::from_fn(row);
     for (at, lanes) in tile.panel.as_chunks::<LANES>().0[..tile.dim]
@@ -52,8 +55,7 @@ fn lying(tile: &Operands<'_>) -> Sums {
     sums
 }
 
-fn packed(tile: &Operands<'_>) -> Sums {
-    let mut sums = [[0.0; LANES]; ROWS];
+fn packed(tile: &Operands<'_>, mut sums: Sums) -> Sums {
     let (lanes, rows) = (
         tile.panel.as_chunks::<LANES>().0,
         tile.rows.as_chunks::<ROWS>().0,
@@ -92,7 +94,7 @@ fn best_lying(tile: Operands<'_>) {
 }
 
 fn best_packed(tile: Operands<'_>) {
-    keep_best(packed(&tile), tile);
+    keep_best(packed(&tile, ZEROS), tile);
 }
 
 fn scores_lying(tile: Operands<'_>) {
@@ -100,7 +102,14 @@ fn scores_lying(tile: Operands<'_>) {
 }
 
 fn scores_packed(tile: Operands<'_>) {
-    keep_scores(packed(&tile), tile);
+    keep_scores(packed(&tile, ZEROS), tile);
+}
+
+fn sums_packed(tile: Operands<'_>) {
+    let mut sums = ZEROS;
+    sums.as_flattened_mut().copy_from_slice(tile.out);
+    let sums = packed(&tile, sums);
+    tile.out.copy_from_slice(sums.as_flattened());
 }
 
 /// `out[k][lane] = rows[lane][k]`; lanes beyond the last row repeat it.

@@ -68,6 +68,16 @@ proptest! {
                 lying.extend_from_slice(&rows[rows.len() - dim..]);
             }
             let lying = shifted(&lying, shift);
+            let mut whole = vec![f32::NAN; width * height];
+            let ones = vec![1.0; height];
+            path.scores(&panel[shift..], Tile::Packed(&tile), &ones, &mut whole);
+            let mut sums = vec![0.0f32; width * height];
+            for from in (0..dim).step_by(19) {
+                let to = (from + 19).min(dim);
+                let part = &panel[shift..][from * width..to * width];
+                path.add(part, &tile[from * height..to * height], &mut sums);
+            }
+            prop_assert_eq!(&sums, &whole, "{:?} in parts", path);
             for tile in [Tile::Lying(&lying[shift..]), Tile::Packed(&tile)] {
                 let mut scores = vec![f32::NAN; width * height];
                 path.scores(&panel[shift..], tile, &all_scales, &mut scores);

@@ -7,6 +7,7 @@ use super::block::Block;
 use super::item::Piece;
 use super::lanes::Lanes;
 use super::pairs::AllPairs;
+use super::rows::Norms;
 
 /// Partner prompts at hand, as blocks.
 pub struct Chunk<'a> {
@@ -21,7 +22,9 @@ pub struct Chunk<'a> {
 /// What one item found.
 pub enum Cells {
     Best(Vec<f32>, Vec<f32>),
+    Streamed(Vec<f32>, Norms),
     Reduced(Vec<f64>),
+    LeftOut,
 }
 
 /// Brings together what the items found for one partner prompt.
@@ -32,6 +35,8 @@ pub struct Gather<'a> {
     pub cells: &'a [Cells],
     /// Prompts of every group of panels.
     pub seekers: &'a [Vec<Piece>],
+    /// Lanes of every group but the last.
+    pub group_lanes: usize,
     /// The partner prompt.
     pub task: usize,
 }
@@ -55,7 +60,13 @@ impl Gather<'_> {
         }
         let best = self.best();
         let scales = self.chunk.scales;
+        let wanted = if self.pairs.mirrored {
+            (self.task + 1).min(self.lanes.tasks.end) - self.lanes.tasks.start
+        } else {
+            self.lanes.tasks.len()
+        };
         bounds
+            .take(wanted)
             .enumerate()
             .map(|(number, rows)| {
                 let best = &best[rows.start - first..rows.end - first];
@@ -82,24 +93,24 @@ impl Gather<'_> {
         mean(scaled.map(|(&best, scale)| (f64::from(best) * scale).clamp(-bound, bound)))
     }
 
-    // Cells of this prompt: block, piece, group, first lane of the group in the batch.
-    fn parts(&self) -> impl Iterator<Item = (usize, usize, usize)> {
-        let n_groups = self.seekers.len();
+    // Cells of this prompt and some groups: block, piece, group.
+    fn parts(&self, groups: Range<usize>) -> impl Iterator<Item = (usize, usize, usize)> {
         let blocks = self.chunk.pieces.iter().enumerate();
         blocks.flat_map(move |(block, pieces)| {
             let piece = pieces.partition_point(|piece| piece.task < self.task);
             let is_here = pieces
                 .get(piece)
                 .is_some_and(|piece| piece.task == self.task);
-            let groups = if is_here { 0..n_groups } else { 0..0 };
+            let groups = if is_here { groups.clone() } else { 0..0 };
             groups.map(move |group| (block, piece, group))
         })
     }
 
     fn best(&self) -> Vec<f32> {
         let mut merged = vec![f32::NEG_INFINITY; self.lanes.rows.len()];
-        for (block, piece, group) in self.parts() {
-            if let Cells::Best(best, _) = &self.cells[block * self.seekers.len() + group] {
+        for (block, piece, group) in self.parts(0..self.seekers.len()) {
+            let cells = &self.cells[block * self.seekers.len() + group];
+            if let Cells::Best(best, _) | Cells::Streamed(best, _) = cells {
                 let (into, from) = self.slots(&mut merged, best, block, piece, group);
                 for (slot, &score) in into.iter_mut().zip(from) {
                     *slot = slot.max(score);
@@ -111,7 +122,7 @@ impl Gather<'_> {
 
     fn reduced(&self) -> Vec<f64> {
         let mut merged = vec![0.0; self.lanes.rows.len()];
-        for (block, piece, group) in self.parts() {
+        for (block, piece, group) in self.parts(0..self.seekers.len()) {
             if let Cells::Reduced(reduced) = &self.cells[block * self.seekers.len() + group] {
                 let (into, from) = self.slots(&mut merged, reduced, block, piece, group);
                 into.copy_from_slice(&from[..into.len()]);
@@ -129,9 +140,7 @@ impl Gather<'_> {
         group: usize,
     ) -> (&'s mut [T], &'s [T]) {
         let n_lanes = cells.len() / self.chunk.pieces[block].len();
-        // Every group but the last has as many lanes as the first.
-        let before = (0..group).map(|group| self.seekers[group].last().map_or(0, |p| p.rows.end));
-        let start: usize = before.sum();
+        let start = group * self.group_lanes;
         let length = self.seekers[group].last().map_or(0, |piece| piece.rows.end);
         let from = &cells[piece * n_lanes..][..n_lanes];
         (&mut merged[start..start + length], from)
@@ -142,7 +151,10 @@ impl Gather<'_> {
         let rows = self.pairs.partners.task(self.task);
         let mut merged = vec![f32::NEG_INFINITY; rows.len()];
         let mut scales = vec![0.0; rows.len()];
-        for (block, piece, group) in self.parts() {
+        let lanes = self.pairs.seekers.task(seeker);
+        let first = (lanes.start - self.lanes.rows.start) / self.group_lanes;
+        let last = (lanes.end - 1 - self.lanes.rows.start) / self.group_lanes;
+        for (block, piece, group) in self.parts(first..last + 1) {
             let owners = &self.seekers[group];
             let owner = owners.partition_point(|piece| piece.task < seeker);
             if owners.get(owner).is_none_or(|piece| piece.task != seeker) {

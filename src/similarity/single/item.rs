@@ -4,9 +4,9 @@
 use std::ops::Range;
 
 use super::Reduction;
-use super::block::Block;
+use super::block::{Block, PART, in_parts};
 use super::lanes::Lanes;
-use crate::linalg::simd::Path;
+use crate::linalg::simd::{Path, Tile};
 use crate::similarity::reduce::{mean_of_largest, soft_maximum};
 
 /// A stretch of one prompt inside something larger.
@@ -59,32 +59,71 @@ impl<'a> Item<'a> {
 
     /// Best score `[piece][lane]` of every lane in every piece.
     pub fn best(&self) -> Vec<f32> {
-        let (width, n_lanes) = (self.path.lanes(), self.n_lanes());
-        let mut best = vec![f32::NEG_INFINITY; self.pieces.len() * n_lanes];
-        let mut scores = vec![0.0; width * self.path.rows()];
+        let mut best = Best::new(self.path, self.n_lanes(), self.pieces);
+        let sums = self.sums();
         for (number, panel) in self.panels() {
-            let mut piece = 0;
-            for (rows, tile, scales) in self.block.tiles() {
-                let at = piece * n_lanes + number * width;
-                if rows.start + self.path.rows() <= self.pieces[piece].rows.end {
-                    self.path
-                        .best(panel, tile, scales, &mut best[at..at + width]);
+            let (lane, mut piece) = (number * self.path.lanes(), 0);
+            for (index, tile) in self.block.tiles().enumerate() {
+                piece = if sums.is_empty() {
+                    best.add(panel, lane, tile, piece)
                 } else {
-                    self.path.scores(panel, tile, scales, &mut scores);
-                    for (row, scores) in rows.clone().zip(scores.chunks_exact(width)) {
-                        if row == self.pieces[piece].rows.end {
-                            piece += 1;
-                        }
-                        let at = piece * n_lanes + number * width;
-                        keep_larger(&mut best[at..at + width], scores);
-                    }
-                }
-                if piece < self.pieces.len() && rows.end == self.pieces[piece].rows.end {
-                    piece += 1;
+                    let mut scores = std::mem::take(&mut best.scores);
+                    self.scores(&sums, (number, index), tile.1, tile.2, &mut scores);
+                    best.scores = scores;
+                    best.keep(lane, &tile.0, piece)
                 }
             }
         }
-        best
+        best.found
+    }
+
+    // Products `[panel][tile][row][lane]`, part after part of the coordinates; empty where a tile
+    // is multiplied in one go.
+    fn sums(&self) -> Vec<f32> {
+        let (width, height) = (self.path.lanes(), self.path.rows());
+        let dim = self.lanes.panel(0).len() / width;
+        if !in_parts(dim, self.lanes.n_panels()) {
+            return Vec::new();
+        }
+        let mut sums = vec![0.0; self.n_panels * self.block.tiles().count() * width * height];
+        for from in (0..dim).step_by(PART) {
+            let to = (from + PART).min(dim);
+            let mut sums = sums.chunks_exact_mut(width * height);
+            for (_, panel) in self.panels() {
+                let panel = &panel[from * width..to * width];
+                for ((_, tile, _), sums) in self.block.tiles().zip(&mut sums) {
+                    if let Tile::Packed(tile) = tile {
+                        let tile = &tile[from * height..to * height];
+                        self.path.add(panel, tile, sums);
+                    }
+                }
+            }
+        }
+        sums
+    }
+
+    // Scores of panel and tile number `at`, from `sums` where there are any.
+    fn scores(
+        &self,
+        sums: &[f32],
+        at: (usize, usize),
+        tile: Tile<'_>,
+        scales: &[f32],
+        scores: &mut [f32],
+    ) {
+        if sums.is_empty() {
+            let panel = self.lanes.panel(self.first_panel + at.0);
+            return self.path.scores(panel, tile, scales, scores);
+        }
+        let size = scores.len();
+        let start = (at.0 * self.block.tiles().count() + at.1) * size;
+        let width = self.path.lanes();
+        let rows = sums[start..start + size].chunks_exact(width);
+        for ((scores, sums), scale) in scores.chunks_exact_mut(width).zip(rows).zip(scales) {
+            for (score, sum) in scores.iter_mut().zip(sums) {
+                *score = sum * scale;
+            }
+        }
     }
 
     /// As `best`, and the best score `[seeker][row]` of every row in every prompt of the lanes,
@@ -97,11 +136,12 @@ impl<'a> Item<'a> {
         let ones = vec![1.0; tile_rows];
         let mut scores = vec![0.0; width * tile_rows];
         let mut scaled = vec![0.0; width];
-        for (number, panel) in self.panels() {
+        let sums = self.sums();
+        for number in 0..self.n_panels {
             let here = number * width..(number + 1) * width;
             let owners = within(seekers, &here);
-            for (rows, tile, scales) in self.block.tiles() {
-                self.path.scores(panel, tile, &ones, &mut scores);
+            for (index, (rows, tile, scales)) in self.block.tiles().enumerate() {
+                self.scores(&sums, (number, index), tile, &ones, &mut scores);
                 let mut piece = self
                     .pieces
                     .partition_point(|piece| piece.rows.end <= rows.start);
@@ -138,10 +178,11 @@ impl<'a> Item<'a> {
         let mut reduced = vec![0.0; self.pieces.len() * n_lanes];
         let mut strip = vec![0.0; self.block.rows.len().div_ceil(self.path.rows()) * tile];
         let (mut scores, mut scratch) = (Vec::new(), Vec::new());
-        for (number, panel) in self.panels() {
-            for ((_, tile, scales), scores) in self.block.tiles().zip(strip.chunks_exact_mut(tile))
-            {
-                self.path.scores(panel, tile, scales, scores);
+        let sums = self.sums();
+        for number in 0..self.n_panels {
+            let strips = strip.chunks_exact_mut(tile).enumerate();
+            for ((_, tile, scales), (index, scores)) in self.block.tiles().zip(strips) {
+                self.scores(&sums, (number, index), tile, scales, scores);
             }
             let first = number * width;
             for (index, piece) in self.pieces.iter().enumerate() {
@@ -159,6 +200,62 @@ impl<'a> Item<'a> {
             }
         }
         reduced
+    }
+}
+
+/// Running maxima `[piece][lane]`.
+pub struct Best<'a> {
+    pub found: Vec<f32>,
+    path: Path,
+    n_lanes: usize,
+    pieces: &'a [Piece],
+    scores: Vec<f32>,
+}
+
+impl<'a> Best<'a> {
+    /// Nothing found yet.
+    pub fn new(path: Path, n_lanes: usize, pieces: &'a [Piece]) -> Self {
+        Self {
+            found: vec![f32::NEG_INFINITY; pieces.len() * n_lanes],
+            path,
+            n_lanes,
+            pieces,
+            scores: vec![0.0; path.lanes() * path.rows()],
+        }
+    }
+
+    /// Adds one panel, whose first lane is `lane`, against one tile, whose first row is in
+    /// `piece`. Returns the piece of the row after its last.
+    pub fn add(
+        &mut self,
+        panel: &[f32],
+        lane: usize,
+        (rows, tile, scales): (Range<usize>, Tile<'_>, &[f32]),
+        piece: usize,
+    ) -> usize {
+        let width = self.path.lanes();
+        let at = piece * self.n_lanes + lane;
+        if rows.start + self.path.rows() <= self.pieces[piece].rows.end {
+            let best = &mut self.found[at..at + width];
+            self.path.best(panel, tile, scales, best);
+        } else {
+            self.path.scores(panel, tile, scales, &mut self.scores);
+            return self.keep(lane, &rows, piece);
+        }
+        piece + usize::from(rows.end == self.pieces[piece].rows.end)
+    }
+
+    // As `add`, of the scores at hand.
+    fn keep(&mut self, lane: usize, rows: &Range<usize>, mut piece: usize) -> usize {
+        let width = self.path.lanes();
+        for (row, scores) in rows.clone().zip(self.scores.chunks_exact(width)) {
+            if row == self.pieces[piece].rows.end {
+                piece += 1;
+            }
+            let at = piece * self.n_lanes + lane;
+            keep_larger(&mut self.found[at..at + width], scores);
+        }
+        piece + usize::from(rows.end == self.pieces[piece].rows.end)
     }
 }
 

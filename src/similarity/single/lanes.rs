@@ -27,7 +27,7 @@ impl Lanes {
         let (dim, width) = (side.dim(), path.lanes());
         let rows = side.offsets()[tasks.start]..side.offsets()[tasks.end];
         let panel_size = width * dim;
-        let mut panels = Aligned::zeros(rows.len().div_ceil(width) * panel_size);
+        let mut panels = Aligned::unset(rows.len().div_ceil(width) * panel_size);
         panels
             .as_mut_slice()
             .par_chunks_exact_mut(panel_size)

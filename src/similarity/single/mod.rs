@@ -21,6 +21,7 @@ mod lanes;
 mod pairs;
 mod rows;
 mod scores;
+mod stream;
 
 use bound::error_bound;
 pub use scores::{StoredSides, scores};

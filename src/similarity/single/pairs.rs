@@ -10,11 +10,12 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::Reduction;
-use super::block::{Block, rows_in_block};
+use super::block::{Block, PANELS_WORTH_PACKING, conflicts, rows_in_block};
 use super::gather::{Cells, Chunk, Gather};
 use super::item::{Item, Piece, pieces};
 use super::lanes::Lanes;
-use super::rows::Rows;
+use super::rows::{Norms, Rows};
+use super::stream::Stream;
 use crate::error::Result;
 use crate::linalg::simd::Path;
 use crate::threads::Monitor;
@@ -23,6 +24,8 @@ use crate::threads::Monitor;
 const BATCH_BYTES: usize = 24 << 20;
 /// Bytes of the other side at a time.
 const CHUNK_BYTES: usize = 12 << 20;
+/// The same where nothing of it is copied: so much that waiting for the last block costs nothing.
+const STREAM_BYTES: usize = 128 << 20;
 /// Intermediate numbers, one per seeking token and prompt, at a time.
 const CELLS: usize = 4 << 20;
 /// Panels of one item: 4 x 24 tiles of 14 x 32 x 768 take half a millisecond.
@@ -41,6 +44,9 @@ pub struct AllPairs<'a> {
     pub is_cosine: bool,
     /// Whether partners look for seekers too.
     pub both: bool,
+    /// Partners are the seekers themselves and `both` holds: pairs whose seeker comes after its
+    /// partner are left out, `forth` and `back` of the others fill both halves of `forth`.
+    pub mirrored: bool,
     /// Whether finished pairs are counted.
     pub counts: bool,
     pub monitor: &'a Monitor,
@@ -62,25 +68,35 @@ impl AllPairs<'_> {
     pub fn run(&self) -> Result<Found> {
         let n_seekers = self.seekers.n_tasks();
         let size = n_seekers * self.partners.n_tasks();
-        let back_size = if self.both { size } else { 0 };
+        let back_size = if self.both && !self.mirrored { size } else { 0 };
         let (mut forth, mut back) = (vec![0.0; size], vec![0.0; back_size]);
         let dim = self.seekers.dim();
         let norms = self.seekers.all_norms();
-        let (mut largest, mut extraordinary) = (0.0, Vec::new());
+        let (mut largest, mut extraordinary) = (0.0f64, Vec::new());
+        let mut seen = |norms: &Norms| {
+            largest = largest.max(norms.largest);
+            extraordinary.extend_from_slice(&norms.extraordinary);
+        };
         for batch in stretches(self.seekers.offsets(), BATCH_BYTES / (4 * dim), usize::MAX) {
             let lanes = Lanes::pack(self.path, &self.seekers, batch.clone());
             let most = (CELLS / lanes.rows.len()).max(1);
-            for tasks in stretches(self.partners.offsets(), CHUNK_BYTES / (4 * dim), most) {
+            let bytes = if self.streams(&lanes) {
+                STREAM_BYTES
+            } else {
+                CHUNK_BYTES
+            };
+            let first = if self.mirrored { batch.start } else { 0 };
+            for tasks in stretches(&self.partners.offsets()[first..], bytes / (4 * dim), most) {
+                let tasks = tasks.start + first..tasks.end + first;
                 let chunk = self.chunk(&lanes, tasks.clone(), &norms.scales);
-                for block in &chunk.blocks {
-                    largest = block.norms.largest.max(largest);
-                    extraordinary.extend_from_slice(&block.norms.extraordinary);
-                }
-                for (task, row) in tasks.zip(self.rows(&lanes, &chunk)?) {
+                chunk.blocks.iter().for_each(|block| seen(&block.norms));
+                for (task, row) in tasks.zip(self.rows(&lanes, &chunk, &mut seen)?) {
                     let start = task * n_seekers + batch.start;
                     for (slot, (there, here)) in row.into_iter().enumerate() {
                         forth[start + slot] = there;
-                        if self.both {
+                        if self.mirrored {
+                            forth[(batch.start + slot) * n_seekers + task] = here;
+                        } else if self.both {
                             back[start + slot] = here;
                         }
                     }
@@ -99,7 +115,7 @@ impl AllPairs<'_> {
 
     fn chunk<'c>(&'c self, lanes: &Lanes, tasks: Range<usize>, scales: &'c [f64]) -> Chunk<'c> {
         let offsets = self.partners.offsets();
-        let size = rows_in_block(self.path, self.partners.dim());
+        let size = rows_in_block(self.path, self.partners.dim(), lanes.n_panels());
         let rows = offsets[tasks.start]..offsets[tasks.end];
         let stretches: Vec<Range<usize>> = if self.reduction == Reduction::Best {
             let starts = rows.clone().step_by(size);
@@ -113,9 +129,13 @@ impl AllPairs<'_> {
                 .map(|tasks| within[tasks.start]..within[tasks.end])
                 .collect()
         };
+        let streams = self.streams(lanes);
         let blocks: Vec<Block<'_>> = stretches
             .into_par_iter()
-            .map(|rows| Block::new(self.path, &self.partners, rows, lanes.n_panels()))
+            .map(|rows| match streams {
+                true => Block::unseen(self.path, &self.partners, rows),
+                false => Block::new(self.path, &self.partners, rows, lanes.n_panels()),
+            })
             .collect();
         let pieces = blocks
             .iter()
@@ -129,10 +149,24 @@ impl AllPairs<'_> {
         }
     }
 
+    // Whether so few panels pass that each token is looked at where it is multiplied.
+    fn streams(&self, lanes: &Lanes) -> bool {
+        self.reduction == Reduction::Best && !self.both && lanes.n_panels() < PANELS_WORTH_PACKING
+    }
+
     // One row of scores per partner prompt of the chunk.
-    fn rows(&self, lanes: &Lanes, chunk: &Chunk<'_>) -> Result<Vec<Vec<(f64, f64)>>> {
+    fn rows(
+        &self,
+        lanes: &Lanes,
+        chunk: &Chunk<'_>,
+        seen: &mut impl FnMut(&Norms),
+    ) -> Result<Vec<Vec<(f64, f64)>>> {
         let wanted = ITEMS_PER_THREAD * rayon::current_num_threads();
-        let group = (lanes.n_panels() * chunk.blocks.len() / wanted).clamp(1, GROUP);
+        let streams = self.streams(lanes);
+        let group = match streams {
+            true => lanes.n_panels(),
+            false => (lanes.n_panels() * chunk.blocks.len() / wanted).clamp(1, GROUP),
+        };
         let n_groups = lanes.n_panels().div_ceil(group);
         let seekers: Vec<Vec<Piece>> = (0..n_groups)
             .map(|number| {
@@ -147,6 +181,22 @@ impl AllPairs<'_> {
             .map(|number| {
                 self.monitor.tick(0)?;
                 let (block, number) = (number / n_groups, number % n_groups);
+                let last = chunk.pieces[block].last().map(|piece| piece.task);
+                if self.mirrored && last < seekers[number].first().map(|piece| piece.task) {
+                    return Ok(Cells::LeftOut);
+                }
+                if streams {
+                    let stream = Stream {
+                        path: self.path,
+                        lanes,
+                        side: &self.partners,
+                        rows: &chunk.blocks[block].rows,
+                        pieces: &chunk.pieces[block],
+                        in_place: !conflicts(self.partners.dim()),
+                    };
+                    let (best, norms) = stream.best();
+                    return Ok(Cells::Streamed(best, norms));
+                }
                 let item = Item {
                     path: self.path,
                     lanes,
@@ -159,24 +209,41 @@ impl AllPairs<'_> {
                 Ok(self.cells(&item, &seekers[number], &chunk.scales[rows]))
             })
             .collect::<Result<Vec<Cells>>>()?;
+        for cells in &cells {
+            if let Cells::Streamed(_, norms) = cells {
+                seen(norms);
+            }
+        }
         chunk
             .tasks
             .clone()
             .into_par_iter()
             .map(|task| {
-                self.monitor
-                    .tick(if self.counts { lanes.tasks.len() } else { 0 })?;
+                self.monitor.tick(self.finished(lanes, task))?;
                 let gather = Gather {
                     pairs: self,
                     lanes,
                     chunk,
                     cells: &cells,
                     seekers: &seekers,
+                    group_lanes: group * self.path.lanes(),
                     task,
                 };
                 Ok(gather.row())
             })
             .collect()
+    }
+
+    // Pairs that one partner prompt finishes.
+    fn finished(&self, lanes: &Lanes, task: usize) -> usize {
+        match (self.counts, self.mirrored) {
+            (false, _) => 0,
+            (true, false) => lanes.tasks.len(),
+            (true, true) => {
+                let before = task.min(lanes.tasks.end) - lanes.tasks.start;
+                2 * before + usize::from(lanes.tasks.contains(&task))
+            }
+        }
     }
 
     fn lane_rows(&self, lanes: &Lanes, group: usize, size: usize) -> Range<usize> {

@@ -16,6 +16,7 @@ use crate::tokens::Stored;
 /// two tokens stay below 2^120, and what falls below the smallest number, 2^-149 a coordinate, is
 /// less than 2^-30 of the rounding of the smallest sums.
 const ORDINARY: Range<f64> = 1.0 / (1u64 << 50) as f64..(1u64 << 60) as f64;
+const ORDINARY_SQUARES: Range<f64> = ORDINARY.start * ORDINARY.start..ORDINARY.end * ORDINARY.end;
 
 /// Norms of some rows.
 #[derive(Debug, Default)]
@@ -26,6 +27,8 @@ pub struct Norms {
     pub largest: f64,
     /// Tasks with tokens whose norms are out of the ordinary range: theirs is the `f64` path.
     pub extraordinary: Vec<usize>,
+    squares: Vec<f64>,
+    lost: Vec<bool>,
 }
 
 /// One side of a comparison.
@@ -68,36 +71,58 @@ impl<'a> Rows<'a> {
 
     /// Looks at some rows.
     pub fn norms(&self, rows: &Range<usize>) -> Norms {
-        let dim = self.dim();
-        let mut squares = vec![0.0; rows.len()];
         let mut found = Norms::default();
-        let mut scratch = vec![0.0; dim];
-        if let Some(values) = self.lying(rows) {
-            row_squares(values, dim, &mut squares);
-        }
-        let mut task = self.task_of(rows.start);
-        for (row, square) in rows.clone().zip(&mut squares) {
-            if row == self.offsets()[task + 1] {
-                task += 1;
-            }
-            let mut was_lost = false;
-            if self.lying.is_none() {
-                was_lost = self.fill(row, task, &mut scratch);
+        self.look(rows.clone(), self.task_of(rows.start), &mut found);
+        found
+    }
+
+    /// Adds some rows, the first of them in `task`, to what was found so far; scratch is that of
+    /// `found`. Returns the task of the row after the last.
+    pub fn look(&self, rows: Range<usize>, mut task: usize, found: &mut Norms) -> usize {
+        let dim = self.dim();
+        found.squares.clear();
+        found.squares.resize(rows.len(), 0.0);
+        found.lost.clear();
+        if let Some(values) = self.lying(&rows) {
+            row_squares(values, dim, &mut found.squares);
+        } else {
+            let mut scratch = vec![0.0; dim];
+            for (row, square) in rows.clone().zip(&mut found.squares) {
+                task = self.task_from(task, row);
+                found.lost.push(self.fill(row, task, &mut scratch));
                 row_squares(&scratch, dim, std::slice::from_mut(square));
             }
-            let norm = square.sqrt();
-            found.largest = found.largest.max(norm);
-            let is_ordinary = !was_lost && (norm == 0.0 || ORDINARY.contains(&norm));
-            if !is_ordinary && found.extraordinary.last() != Some(&task) {
-                found.extraordinary.push(task);
-            }
-            found.scales.push(match self.normalize {
-                Normalize::Nothing => 1.0,
-                Normalize::Tokens if norm > 0.0 => 1.0 / norm,
-                Normalize::Tokens => 0.0,
-            });
+            task = self.task_of(rows.start);
         }
-        found
+        let mut largest = 0.0f64;
+        for (number, &square) in found.squares.iter().enumerate() {
+            largest = largest.max(square);
+            let was_lost = found.lost.get(number).is_some_and(|&lost| lost);
+            if was_lost || (square != 0.0 && !ORDINARY_SQUARES.contains(&square)) {
+                task = self.task_from(task, rows.start + number);
+                if found.extraordinary.last() != Some(&task) {
+                    found.extraordinary.push(task);
+                }
+            }
+        }
+        found.largest = found.largest.max(largest.sqrt());
+        match self.normalize {
+            Normalize::Nothing => found.scales.resize(found.scales.len() + rows.len(), 1.0),
+            Normalize::Tokens => {
+                let scales = found.squares.iter().map(|&square| match square.sqrt() {
+                    norm if norm > 0.0 => 1.0 / norm,
+                    _ => 0.0,
+                });
+                found.scales.extend(scales);
+            }
+        }
+        self.task_from(task, rows.end)
+    }
+
+    // The task of a row that is not before the first of `task`.
+    fn task_from(&self, task: usize, row: usize) -> usize {
+        let later = &self.offsets()[task + 1..];
+        task + later.iter().take_while(|&&end| end <= row).count()
     }
 
     fn task_of(&self, row: usize) -> usize {

@@ -61,13 +61,39 @@ pub fn scores(
         reduction,
         is_cosine,
         both: false,
+        mirrored: false,
         counts: true,
         monitor,
     };
-    let mut found = directed(&pairs, settings.direction)?;
+    let mut found = match sides.targets {
+        None if reduction == Reduction::Best => mirrored(&pairs, settings.direction)?,
+        _ => directed(&pairs, settings.direction)?,
+    };
     replace_extraordinary(&mut found, sides, settings, monitor)?;
     let bound = error_bound(sources.dim(), found.largest, reduction, is_cosine);
     Ok((found.forth, bound))
+}
+
+// Each pair of one side is multiplied once: products and maxima do not depend on who looks.
+fn mirrored(pairs: &AllPairs<'_>, direction: Direction) -> Result<Found> {
+    let pairs = AllPairs {
+        both: true,
+        mirrored: true,
+        ..*pairs
+    };
+    let mut found = pairs.run()?;
+    let n_tasks = pairs.seekers.n_tasks();
+    let turned = |cell: usize| cell % n_tasks * n_tasks + cell / n_tasks;
+    let back = (0..found.forth.len()).map(|cell| found.forth[turned(cell)]);
+    match direction {
+        Direction::SourceToTarget => {}
+        Direction::TargetToSource => found.forth = back.collect(),
+        Direction::Symmetric => {
+            let back: Vec<f64> = back.collect();
+            halve(&mut found.forth, &back);
+        }
+    }
+    Ok(found)
 }
 
 fn directed(pairs: &AllPairs<'_>, direction: Direction) -> Result<Found> {

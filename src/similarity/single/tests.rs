@@ -158,6 +158,49 @@ fn noise(seed: u64, count: usize) -> Vec<f32> {
 }
 
 #[test]
+fn a_side_against_itself_has_the_bits_of_two_equal_sides() {
+    let dim = 5;
+    let tasks: Vec<Vec<f32>> = (1..12u64)
+        .map(|seed| noise(seed, (seed * seed) as usize * dim))
+        .collect();
+    let side = Side::new(&tasks, dim);
+    for (path, direction) in Path::all()
+        .into_iter()
+        .flat_map(|path| DIRECTIONS.map(|direction| (path, direction)))
+    {
+        let settings = settings(Kernel::MaxPairwise, direction);
+        let sides = StoredSides {
+            sources: side.stored(),
+            targets: None,
+            frame: &Frame::default(),
+            normalize: Normalize::Tokens,
+        };
+        let monitor = Monitor::default();
+        let found = scores(path, &sides, &settings, Reduction::Best, &monitor).unwrap();
+        let expected = scored(path, &side, &side, &settings, Normalize::Tokens);
+        assert_eq!(found, expected, "{path:?} {direction:?}");
+        assert_eq!(monitor.done(), 121);
+    }
+}
+
+#[test]
+fn wide_tokens_multiplied_in_parts_have_the_bits_of_one_go() {
+    let dim = 2 * super::block::PART * 2 + 3;
+    let tasks: Vec<Vec<f32>> = (1..9).map(|seed| noise(seed, 33 * dim)).collect();
+    let target = Side::new(&[noise(99, 3 * dim), noise(98, 13 * dim)], dim);
+    for path in Path::all() {
+        for kernel in [Kernel::MaxPairwise, Kernel::TopkMean] {
+            let settings = settings(kernel, Direction::SourceToTarget);
+            let run = |side: &Side| scored(path, side, &target, &settings, Normalize::Tokens).0;
+            let together = run(&Side::new(&tasks, dim));
+            let narrow = run(&Side::new(&tasks[4..5], dim));
+            let found = [together[4], together[tasks.len() + 4]];
+            assert_eq!(found[..], narrow[..], "{path:?} {kernel:?}");
+        }
+    }
+}
+
+#[test]
 fn long_prompts_cross_blocks_chunks_and_groups_without_a_trace() {
     let dim = 3;
     let sources = [noise(1, 600 * dim), noise(2, 7 * dim)];
