@@ -99,7 +99,8 @@ def per_example_gradients(
         single = {name: tensor.unsqueeze(0) for name, tensor in example.items()}
         # Called through a wrapper, so that ``loss`` gets a module and not a dictionary.
         everything = {f"model.{name}": value for name, value in (rest | values).items()}
-        return functional_call(_Called(model, loss), everything, (single,)).reshape(())
+        found: Tensor = functional_call(_Called(model, loss), everything, (single,)).reshape(())
+        return found
 
     gradient = grad(one)
     examples = dict(batch)

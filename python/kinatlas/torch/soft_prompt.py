@@ -123,7 +123,7 @@ def fit_soft_prompt(
     for argument, number in (counts | {"save_every": save_every}).items():
         whole_number(number, argument, 1)
     n_examples = _count(data)
-    words = model.get_input_embeddings().weight.detach()
+    words = _embedding(model).weight.detach()
     settings = _Settings(
         **counts,
         learning_rate=learning_rate,
@@ -149,15 +149,15 @@ def fit_soft_prompt(
                 optimiser.param_groups[0]["lr"] = learning_rate * (1 - step / n_steps)
                 rows = _rows(n_examples, batch_size, step, seed)
                 batch = {key: tensor[rows].to(prompt.device) for key, tensor in data.items()}
-                value = (loss or _default_loss)(model, *_prefixed(model, prompt, batch), batch)
-                if not torch.isfinite(value):
+                found = (loss or _default_loss)(model, *_prefixed(model, prompt, batch), batch)
+                if not torch.isfinite(found):
                     raise NonFiniteError(
-                        f"step {step}: the loss is {float(value)}; use a smaller learning_rate"
+                        f"step {step}: the loss is {float(found)}; use a smaller learning_rate"
                     )
                 optimiser.zero_grad()
-                value.backward()  # type: ignore[no-untyped-call]
+                found.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
-                losses.append(float(value.detach()))
+                losses.append(float(found.detach()))
                 if report is not None:
                     report(step + 1 - first)
                 if path is not None and ((step + 1) % save_every == 0 or step + 1 == n_steps):
@@ -213,9 +213,14 @@ def _rows(n_examples: int, batch_size: int, step: int, seed: int) -> Tensor:
     return order[place * batch_size : (place + 1) * batch_size]
 
 
+def _embedding(model: Any) -> nn.Embedding:
+    found: nn.Embedding = model.get_input_embeddings()
+    return found
+
+
 def _prefixed(model: nn.Module, prompt: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     ids = batch["input_ids"]
-    words = model.get_input_embeddings()(ids)
+    words = _embedding(model)(ids)
     front = prompt.to(words.dtype).expand(len(ids), *prompt.shape)
     mask = batch.get("attention_mask", torch.ones_like(ids))
     ones = torch.ones(len(ids), len(prompt), dtype=mask.dtype, device=mask.device)
