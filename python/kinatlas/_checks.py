@@ -168,7 +168,7 @@ def check_n_threads(n_threads: object) -> int | None:
 
 
 def check_whole(value: object, argument: str, least: int = 1) -> int:
-    """Return ``value`` as an int if it is a whole number of at least ``least``.
+    """Return ``value`` as an int if it is a whole number of at least ``least``, below 2^63.
 
     Examples
     --------
@@ -182,7 +182,8 @@ def check_whole(value: object, argument: str, least: int = 1) -> int:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         number = least - 1
-    if isinstance(value, bool) or number < least:
+    # Rust counts in 64 bits.
+    if isinstance(value, bool) or not least <= number < 2**63:
         raise ValueError(f"{argument}={value!r}: expected a whole number of at least {least}")
     return number
 

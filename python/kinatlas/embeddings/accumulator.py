@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kinatlas import _core
-from kinatlas._checks import check_choice, check_n_threads
+from kinatlas._checks import check_choice, check_n_threads, check_whole
 from kinatlas.embeddings import state
-from kinatlas.embeddings.coordinates import finite, projected, reduced, space_of, whole_number
+from kinatlas.embeddings.coordinates import finite, projected, reduced, space_of
 from kinatlas.embeddings.gradients import as_rows, as_weights
 from kinatlas.errors import DTypeError, ShapeError
 from kinatlas.tasks import Provenance, Task
@@ -85,8 +85,8 @@ class FisherAccumulator:
     ) -> None:
         self.convention = check_choice(convention, CONVENTIONS, "convention")
         self.square = check_choice(square, _SQUARES, "square")
-        self.rows_per_example = whole_number(rows_per_example, "rows_per_example", 1)
-        self.shard_size = whole_number(shard_size, "shard_size", 1)
+        self.rows_per_example = check_whole(rows_per_example, "rows_per_example", 1)
+        self.shard_size = check_whole(shard_size, "shard_size", 1)
         if self.convention == "gold" and self.rows_per_example > 1:
             raise ValueError(
                 f"rows_per_example={rows_per_example!r}: an example has one gold label; use "

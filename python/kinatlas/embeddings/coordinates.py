@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import operator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from kinatlas import _core
-from kinatlas._checks import check_space
+from kinatlas._checks import check_space, check_whole
 from kinatlas.errors import NonFiniteError
 
-__all__ = ["finite", "projected", "real", "reduced", "space_of", "whole_number"]
+__all__ = ["finite", "projected", "real", "reduced", "space_of"]
 
 
 def finite(means: npt.NDArray[np.float64], parameter: str) -> npt.NDArray[np.float64]:
@@ -63,7 +62,7 @@ def projected(
     """
     if dim is None:
         return values
-    size, key = whole_number(dim, "dim", 1), whole_number(seed, "seed", 0)
+    size, key = check_whole(dim, "dim", 1), check_whole(seed, "seed", 0)
     return _core.sketch_vector(np.ascontiguousarray(values), size, key)
 
 
@@ -79,24 +78,6 @@ def real(values: Any) -> npt.NDArray[Any]:
     if array.dtype.kind == "c":
         raise TypeError(f"{array.dtype} numbers are complex")
     return array
-
-
-def whole_number(value: Any, argument: str, least: int) -> int:
-    """Return ``value`` if it is a whole number of at least ``least`` and below 2^63.
-
-    Examples
-    --------
-    >>> whole_number(0, "shard_size", 1)
-    Traceback (most recent call last):
-    ValueError: shard_size=0: expected a whole number of at least 1
-    """
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if isinstance(value, bool) or not least <= number < 2**63:
-        raise ValueError(f"{argument}={value!r}: expected a whole number of at least {least}")
-    return number
 
 
 def reduced(values: npt.NDArray[np.float64], reduce: str | None) -> npt.NDArray[np.float64]:

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kinatlas import _core
-from kinatlas._checks import check_choice
+from kinatlas._checks import check_choice, check_whole
 from kinatlas.embeddings.accumulator import CONVENTIONS
-from kinatlas.embeddings.coordinates import projected, space_of, whole_number
+from kinatlas.embeddings.coordinates import projected, space_of
 from kinatlas.errors import NonFiniteError, ShapeError
 from kinatlas.interop import as_stored, widened
 from kinatlas.tasks import Provenance, Task
@@ -100,7 +100,7 @@ def embed_fisher(
     gold = _checked_labels(labels, output.shape, head, convention)
     if head == "linear" and not (noise_variance > 0 and math.isfinite(noise_variance)):
         raise ValueError(f"noise_variance={noise_variance!r}: expected a number above 0")
-    draws = (whole_number(n_draws, "n_draws", 1), whole_number(seed, "seed", 0))
+    draws = (check_whole(n_draws, "n_draws", 1), check_whole(seed, "seed", 0))
     values = _core.fisher_of_head(
         (token, np.array([0, len(token)], dtype=np.int64)),
         output.ravel(),

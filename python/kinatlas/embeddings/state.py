@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kinatlas import _core
-from kinatlas.embeddings.coordinates import whole_number
+from kinatlas._checks import check_whole
 from kinatlas.errors import FormatError
 
 __all__ = ["SETTINGS", "checked_path", "read", "writable_path", "write"]
@@ -106,12 +106,12 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]], _core.
         about = json.loads(texts["about"])
         settings = {key: about["settings"][key] for key in SETTINGS}
         for key in ("rows_per_example", "shard_size"):
-            whole_number(settings[key], key, 1)
+            check_whole(settings[key], key, 1)
         shapes = {
-            name: tuple(whole_number(size, "shape", 1) for size in shape)
+            name: tuple(check_whole(size, "shape", 1) for size in shape)
             for name, shape in about["shapes"]
         }
-        merged, running = (whole_number(count, "counts", 0) for count in about["counts"])
+        merged, running = (check_whole(count, "counts", 0) for count in about["counts"])
     except (KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{path}: the description of the sums is damaged: {error}") from None
     names = [f"{part}.{name}" for name in shapes for part in ("whole", "running")]

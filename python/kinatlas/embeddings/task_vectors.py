@@ -7,9 +7,9 @@ import os
 import numpy as np
 
 from kinatlas import _core
-from kinatlas._checks import check_choice, check_n_threads
+from kinatlas._checks import check_choice, check_n_threads, check_whole
 from kinatlas._progress import bar
-from kinatlas.embeddings.coordinates import space_of, whole_number
+from kinatlas.embeddings.coordinates import space_of
 from kinatlas.tasks import Provenance, Task
 
 __all__ = ["embed_task_vector"]
@@ -79,7 +79,7 @@ def embed_task_vector(
     array([[0.5, 0. ]])
     """
     check_choice(form, _FORMS, "form")
-    wanted = (form, whole_number(dim, "dim", 1), whole_number(seed, "seed", 0))
+    wanted = (form, check_whole(dim, "dim", 1), check_whole(seed, "seed", 0))
     with bar(progress, None, unit="number") as report:
         values, tensors, fingerprint = _core.task_vector(
             os.fspath(base), os.fspath(tuned), wanted, check_n_threads(n_threads), report

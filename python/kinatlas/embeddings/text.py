@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kinatlas._checks import check_choice
-from kinatlas.embeddings.coordinates import real, space_of, whole_number
+from kinatlas._checks import check_choice, check_whole
+from kinatlas.embeddings.coordinates import real, space_of
 from kinatlas.errors import DTypeError, NonFiniteError, ShapeError
 from kinatlas.interop import as_stored, widened
 from kinatlas.tasks import Provenance, Task
@@ -66,7 +66,7 @@ def embed_text(
     >>> embed_text([[1.0, 0.0], [3.0, 0.0]], name="vectors", space="mine").tokens
     array([[2., 0.]])
     """
-    size = whole_number(batch_size, "batch_size", 1)
+    size = check_whole(batch_size, "batch_size", 1)
     batches = _vectors(texts) if encoder is None else _encoded(texts, encoder, size)
     total: _Floats | None = None
     count = 0

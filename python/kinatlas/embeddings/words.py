@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from kinatlas._checks import check_names
+from kinatlas._checks import check_names, check_whole
 from kinatlas._frames import require
-from kinatlas.embeddings.coordinates import space_of, whole_number
+from kinatlas.embeddings.coordinates import space_of
 from kinatlas.errors import DTypeError, ShapeError
 from kinatlas.tasks import Atlas, Provenance
 
@@ -65,9 +65,9 @@ def embed_words(
     (('rte', 'cb'), 2)
     """
     names, all_texts = _listed(texts)
-    whole_number(dim, "dim", 1)
+    check_whole(dim, "dim", 1)
     # 0 would end the process: the hash is divided by it.
-    if whole_number(n_features, "n_features", 1) >= 2**31 or whole_number(seed, "seed", 0) >= 2**32:
+    if check_whole(n_features, "n_features", 1) >= 2**31 or check_whole(seed, "seed", 0) >= 2**32:
         raise ValueError(f"n_features={n_features}, seed={seed}: expected below 2^31 and 2^32")
     extraction = require("sklearn.feature_extraction.text", "sklearn")
     hashing = extraction.HashingVectorizer(n_features=n_features, alternate_sign=False, norm=None)
@@ -137,7 +137,7 @@ def embed_vocabulary(
     0.5
     """
     names, all_texts = _listed(texts)
-    size = whole_number(n_words, "n_words", 1)
+    size = check_whole(n_words, "n_words", 1)
     if isinstance(stop_words, str):
         raise DTypeError(f"stop_words={stop_words!r}: got one text, expected several words")
     ignored = set(stop_words)

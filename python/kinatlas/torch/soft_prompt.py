@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kinatlas._checks import check_choice, check_space
+from kinatlas._checks import check_choice, check_space, check_whole
 from kinatlas._progress import bar
-from kinatlas.embeddings.coordinates import whole_number
 from kinatlas.errors import FormatError, NonFiniteError, ShapeError
+from kinatlas.io.atomic import replaced
 from kinatlas.tasks import Provenance, Task
 
 __all__ = ["fit_soft_prompt"]
@@ -121,7 +121,7 @@ def fit_soft_prompt(
     check_choice(init, ("vocabulary", "sampled"), "init")
     counts = {"n_tokens": n_tokens, "n_steps": n_steps, "batch_size": batch_size}
     for argument, number in (counts | {"save_every": save_every}).items():
-        whole_number(number, argument, 1)
+        check_whole(number, argument, 1)
     n_examples = _count(data)
     words = _embedding(model).weight.detach()
     settings = _Settings(
@@ -241,18 +241,14 @@ def _default_loss(
 def _save(
     path: Path, settings: _Settings, prompt: Tensor, optimiser: Any, losses: list[float]
 ) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     state = {
         "settings": asdict(settings),
         "prompt": prompt.detach().cpu(),
         "optimiser": optimiser.state_dict(),
         "losses": losses,
     }
-    try:
-        torch.save(state, partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replaced(path) as file:
+        torch.save(state, file)
 
 
 def _resumed(

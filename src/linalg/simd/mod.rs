@@ -23,7 +23,8 @@
 //!
 //! Measured on an Intel Xeon (two 512-bit FMA units, 48 KB L1d, 2 MB L2 a core), shared with other
 //! jobs, best of 25, share of the FMA peak measured in turns: 14 x 32 AVX-512, packed tiles 97.7 %
-//! at dim 768, 98.7 % at 128; in place 94.7 % and 96.9 %; AVX2 6 x 16 96.6 % and 94.3 %. At dim 4096
+//! at dim 768, 98.7 % at 128; in place 94.7 % and 96.9 %; AVX2 6 x 16 96.6 % and 94.3 %. These are the
+//! better runs: under heavier load the same loops fell to about 70 %. At dim 4096
 //! a panel takes 512 KB and a tile 229 KB, and they drive each other out of L2: `add` multiplies part
 //! of `dim` and starts from the sums of the part before, which continues the same chain and so
 //! changes no bit. `similarity::single::block` holds the sizes.
