@@ -106,11 +106,12 @@ def test_no_more_blocks_are_in_flight_than_twice_the_slots():
 
 def test_a_block_is_given_out_again_when_its_worker_dies():
     job, blocks = job_of(gaussian_atlas(4, 3, 4), kernel="flatten", block_size=2)
-    died = {0: OSError("gone"), 1: EOFError("gone"), 4: OSError("gone")}
+    fetching = ValueError("not enough values to unpack (expected 3, got 2)")
+    died = {0: OSError("gone"), 1: EOFError("gone"), 4: OSError("gone"), 6: fetching}
     executor, seen = Recording(1, died), []
     run(Crew(executor, 1, by_path=False), job, blocks, 3, lambda block, *_: seen.append(block))
     assert sorted(seen) == blocks
-    assert executor.n_submitted == len(blocks) + 3
+    assert executor.n_submitted == len(blocks) + 4
     executor = Recording(1, {number: OSError("gone") for number in range(9)})
     with pytest.raises(WorkerError, match=r"OSError: gone.*resume=True"):
         run(Crew(executor, 1, by_path=False), job, blocks, 3, lambda *_: None)
@@ -123,6 +124,9 @@ def test_what_the_data_are_to_blame_for_is_not_tried_again():
     with pytest.raises(ShapeError, match="bad"):
         run(Crew(executor, 1, by_path=False), job, blocks, 3, lambda *_: None)
     assert executor.n_submitted <= 2
+    executor = Recording(1, {number: TypeError("odd") for number in range(9)})
+    with pytest.raises(TypeError, match="odd"):
+        run(Crew(executor, 1, by_path=False), job, blocks, 1, lambda *_: None)
 
 
 class Stalling(Recording):

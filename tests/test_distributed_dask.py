@@ -63,24 +63,20 @@ def test_an_address_is_enough(client, tmp_path):
     )
 
 
-def _pretend(version: str | None) -> None:
-    from kinatlas import _core
-
-    if version is None:
-        _core.__version__ = _core._true_version
-        return
-    _core._true_version = _core.__version__
-    _core.__version__ = version
-
-
 def test_workers_of_another_release_are_named_before_any_work(client, tmp_path):
+    def pretend(version: str) -> str:
+        from kinatlas import _core
+
+        true, _core.__version__ = _core.__version__, version
+        return true
+
     worker = next(iter(client.nthreads()))
-    client.run(_pretend, "0.0.9", workers=[worker])
+    true = client.run(pretend, "0.0.9", workers=[worker])[worker]
     try:
         with pytest.raises(WorkerError, match=r"tcp://127.* has 0\.0\.9"):
             similarity_blocks(gaussian_atlas(3), folder=tmp_path, executor=client, kernel="flatten")
     finally:
-        client.run(_pretend, None, workers=[worker])
+        client.run(pretend, true, workers=[worker])
     assert not (tmp_path / "manifest.json").exists()
 
 

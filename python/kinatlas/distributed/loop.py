@@ -77,11 +77,15 @@ class _Loop:
 
     def failed(self, block: Block, error: Exception) -> None:
         # What the data or the options are to blame for fails again, wherever it runs.
-        if isinstance(error, (KinAtlasError, ValueError, TypeError)):
+        if isinstance(error, KinAtlasError):
             raise error
         self.failures[block] = self.failures.get(block, 0) + 1
         broken = isinstance(error, (BrokenExecutor, CancelledError))
         if broken or self.failures[block] > self.retries:
+            # Tried again all the same: Dask's executor gives a ValueError of its own for a result
+            # that is lost with its worker while it is fetched.
+            if isinstance(error, (ValueError, TypeError)):
+                raise error
             raise WorkerError(_lost(block, error)) from error
         log.warning("retry", extra={"block": block.name, "error": repr(error)})
         self.waiting.appendleft(block)
