@@ -20,7 +20,7 @@ from kinatlas.evaluation import (
     compare_methods,
     evaluate,
 )
-from kinatlas.io import load_atlas, save_atlas
+from kinatlas.io import PromptStore, load_atlas, save_atlas
 from kinatlas.report import Report
 from kinatlas.selection import Ranking, rank_sources
 from kinatlas.similarity import (
@@ -68,6 +68,7 @@ __all__ = [
     "LowRank",
     "LowRankAtlas",
     "MethodComparison",
+    "PromptStore",
     "Ranking",
     "Report",
     "SimilarityMatrix",

@@ -11,6 +11,7 @@ __all__ = [
     "DegenerateRankingWarning",
     "EndpointError",
     "FormatError",
+    "GateError",
     "KinAtlasError",
     "KinAtlasWarning",
     "LockedError",
@@ -91,6 +92,10 @@ class EndpointError(KinAtlasError, ConnectionError):
 
 class LockedError(KinAtlasError, OSError):
     """Another job works on the same folder; wait for it, or choose another folder."""
+
+
+class GateError(KinAtlasError, ValueError):
+    """A prompt that does not show what a channel asks of it; the message names every reason."""
 
 
 class SchedulerError(KinAtlasError, ConnectionError):

@@ -1,4 +1,4 @@
-"""The verbs: inspect, embed, similarity, rank, evaluate, probe, demo."""
+"""The verbs: inspect, embed, similarity, rank, evaluate, probe, prompts, demo."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ from kinatlas.cli.options import (
 )
 from kinatlas.cli.output import print_csv, print_json, print_table
 from kinatlas.cli.probe import probe
+from kinatlas.cli.prompts import prompts
 from kinatlas.evaluation.evaluate import Gain
 
 __all__ = ["app"]
@@ -50,6 +51,7 @@ app = typer.Typer(
 )
 app.add_typer(embed)
 app.add_typer(probe, name="probe")
+app.add_typer(prompts, name="prompts")
 
 
 def _version(asked: bool) -> None:

@@ -8,12 +8,14 @@ needed.
 from kinatlas.io.load import inspect_folder, load_atlas
 from kinatlas.io.mapped import open_atlas
 from kinatlas.io.parquet import iter_parquet, read_parquet, write_parquet
+from kinatlas.io.prompts import PromptStore
 from kinatlas.io.report import LoadEntry, LoadReport
 from kinatlas.io.save import save_atlas
 
 __all__ = [
     "LoadEntry",
     "LoadReport",
+    "PromptStore",
     "inspect_folder",
     "iter_parquet",
     "load_atlas",
