@@ -46,6 +46,13 @@ impl Unit {
     }
 }
 
+/// Room for the draws of one replicate, used again by the next.
+#[derive(Debug, Default)]
+pub(super) struct Draws {
+    targets: Vec<usize>,
+    places: Vec<usize>,
+}
+
 /// What is drawn, within which strata, from which seed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -92,25 +99,36 @@ impl Plan {
     }
 
     /// Hands `visit(target, seeds)` every draw of replicate `number`.
-    pub fn draw(&self, number: u64, n_seeds: usize, mut visit: impl FnMut(usize, &[usize])) {
+    pub fn draw(&self, number: u64, n_seeds: usize, visit: impl FnMut(usize, &[usize])) {
+        self.draw_with(number, n_seeds, &mut Draws::default(), visit);
+    }
+
+    /// The same in room that replicates share.
+    pub(super) fn draw_with(
+        &self,
+        number: u64,
+        n_seeds: usize,
+        Draws { targets, places }: &mut Draws,
+        mut visit: impl FnMut(usize, &[usize]),
+    ) {
         let mut generator = stream(self.seed, number);
-        let mut places: Vec<usize> = (0..n_seeds).collect();
-        let mut targets = Vec::with_capacity(self.n_targets);
+        places.clear();
+        places.extend(0..n_seeds);
         if self.unit == Unit::TargetsAndSeeds {
-            fill_below(&mut generator, n_seeds, &mut places);
+            fill_below(&mut generator, n_seeds, places);
         }
         let is_nested = matches!(self.unit, Unit::TargetsThenSeeds | Unit::Seeds);
         for stratum in &self.strata {
             targets.clear();
             targets.extend(0..stratum.len());
             if self.unit != Unit::Seeds {
-                fill_below(&mut generator, stratum.len(), &mut targets);
+                fill_below(&mut generator, stratum.len(), targets);
             }
-            for &at in &targets {
+            for &at in &*targets {
                 if is_nested {
-                    fill_below(&mut generator, n_seeds, &mut places);
+                    fill_below(&mut generator, n_seeds, places);
                 }
-                visit(stratum[at], &places);
+                visit(stratum[at], places);
             }
         }
     }
