@@ -89,10 +89,7 @@ pub fn interval(
         Interval::Bca => bca_levels(replicates, reference, tail),
         Interval::Student => return student(reference, tail),
     };
-    Ok((
-        quantile(replicates, levels.0),
-        quantile(replicates, levels.1),
-    ))
+    Ok(quantiles(replicates, levels))
 }
 
 fn bca_levels(replicates: &[f64], reference: &Reference, tail: f64) -> (f64, f64) {
@@ -138,18 +135,39 @@ fn student(reference: &Reference, tail: f64) -> Result<(f64, f64)> {
     Ok((reference.estimate - half, reference.estimate + half))
 }
 
-/// Quantile of values, linear between order statistics. Selecting two of them instead of sorting
-/// all is several times faster at 10 000 values.
-pub(super) fn quantile(values: &mut [f64], level: f64) -> f64 {
-    let last = values.len() - 1;
-    let place = level.clamp(0.0, 1.0) * last as f64;
-    let (floor, share) = (place.floor() as usize, place.fract());
-    let (_, &mut lower, above) = values.select_nth_unstable_by(floor, f64::total_cmp);
+/// Two quantiles of values, linear between order statistics. Selecting them instead of sorting all
+/// is several times faster at 10 000 values, and the second is selected among what the first one
+/// left above it.
+pub(super) fn quantiles(values: &[f64], levels: (f64, f64)) -> (f64, f64) {
+    let mut keys: Vec<i64> = values.iter().map(|&value| key(value)).collect();
+    let last = keys.len() - 1;
+    let place = |level: f64| level.clamp(0.0, 1.0) * last as f64;
+    let (near, far) = (place(levels.0), place(levels.1));
+    let low = order_statistic(&mut keys, near);
+    let passed = if far >= near { near.floor() } else { 0.0 };
+    let high = order_statistic(&mut keys[passed as usize..], far - passed);
+    (low, high)
+}
+
+// The value at a place between two order statistics.
+fn order_statistic(keys: &mut [i64], place: f64) -> f64 {
+    let (_, &mut lower, above) = keys.select_nth_unstable(place.floor() as usize);
+    let lower = value(lower);
     // The same value on both sides must come back exactly.
-    match above.iter().copied().min_by(f64::total_cmp) {
-        Some(upper) => lower + share * (upper - lower),
+    match above.iter().copied().min().map(value) {
+        Some(upper) => lower + place.fract() * (upper - lower),
         None => lower,
     }
+}
+
+// Whole numbers in the total order of the values: comparing them is one instruction.
+fn key(value: f64) -> i64 {
+    let bits = value.to_bits() as i64;
+    bits ^ ((bits >> 63) as u64 >> 1) as i64
+}
+
+fn value(key: i64) -> f64 {
+    f64::from_bits((key ^ ((key >> 63) as u64 >> 1) as i64) as u64)
 }
 
 #[cfg(test)]
@@ -164,6 +182,32 @@ mod tests {
             units: units.to_vec(),
             jackknife: units.iter().map(|unit| (sum - unit) / (n - 1.0)).collect(),
         }
+    }
+
+    #[test]
+    fn selected_quantiles_are_those_of_the_sorted_list() {
+        let values: Vec<f64> = (0..257_u32)
+            .map(|at| f64::from(at.wrapping_mul(2_654_435_769) % 1000) / 7.0 - 71.0)
+            .chain([-0.0, 0.0, 1e-310, -1e-310, 1e300, -1e300])
+            .collect();
+        let mut sorted = values.clone();
+        sorted.sort_by(f64::total_cmp);
+        let slow = |level: f64| {
+            let place = level * (sorted.len() - 1) as f64;
+            let lower = sorted[place.floor() as usize];
+            lower + place.fract() * (sorted[place.ceil() as usize] - lower)
+        };
+        for (low, high) in [
+            (0.025, 0.975),
+            (0.0, 1.0),
+            (0.5, 0.5),
+            (0.9, 0.2),
+            (0.3, 0.301),
+        ] {
+            let found = quantiles(&values, (low, high));
+            assert_eq!(found, (slow(low), slow(high)), "{low} {high}");
+        }
+        assert_eq!(quantiles(&[3.0], (0.1, 0.9)), (3.0, 3.0));
     }
 
     #[test]

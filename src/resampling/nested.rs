@@ -29,7 +29,7 @@ pub struct Cube {
     pub(super) n_targets: usize,
     pub(super) n_columns: usize,
     pub(super) n_seeds: usize,
-    is_complete: bool,
+    pub(super) is_complete: bool,
 }
 
 impl Cube {
@@ -131,8 +131,9 @@ impl Cube {
                     .map(|row| difference(row.as_slice().into(), contrast));
                 values.filter(|value| !value.is_nan()).collect()
             };
-            let values = drawn.outer_iter().map(|row| difference(row, contrast));
-            let mut values: Vec<f64> = values.filter(|value| !value.is_nan()).collect();
+            let mut values = Vec::with_capacity(drawn.nrows());
+            values.extend(drawn.outer_iter().map(|row| difference(row, contrast)));
+            values.retain(|value: &f64| !value.is_nan());
             let reference = Reference {
                 estimate: difference(whole.as_slice().into(), contrast),
                 units: each(&units),

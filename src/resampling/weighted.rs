@@ -72,13 +72,17 @@ impl Cube {
         let (n_cells, n_rows) = (self.n_targets * self.n_seeds, rows.len() / self.n_columns);
         let n_panels = n_rows.div_ceil(PANEL);
         let mut cells = vec![0.0; n_panels * PANEL * n_cells];
-        let mut targets = vec![0.0; n_panels * PANEL * self.n_targets];
+        // Of a complete table every target counts once, however often each was drawn.
+        let counted = if self.is_complete { 0 } else { self.n_targets };
+        let mut targets = vec![0.0; n_panels * PANEL * counted];
         let mut draws = Draws::default();
         for (row, number) in (0..n_rows).zip(first..) {
             // Counted where the product reads them, see `Panels::from_panels`.
             let (panel, lane) = (row / PANEL, row % PANEL);
             plan.draw_with(number, self.n_seeds, &mut draws, |target, seeds| {
-                targets[(panel * self.n_targets + target) * PANEL + lane] += 1.0;
+                if !self.is_complete {
+                    targets[(panel * counted + target) * PANEL + lane] += 1.0;
+                }
                 let start = panel * n_cells + target * self.n_seeds;
                 for &seed in seeds {
                     cells[(start + seed) * PANEL + lane] += 1.0;
@@ -90,8 +94,13 @@ impl Cube {
         for_each_row(&cells, values, Inner, |row, sums| {
             rows[row * width..(row + 1) * width].copy_from_slice(sums);
         });
-        let targets = TokenPanels::from_panels(targets, n_rows, self.n_targets);
         let n_seeds = self.n_seeds as f64;
+        if self.is_complete {
+            let count = self.n_targets as f64 * n_seeds;
+            rows.iter_mut().for_each(|sum| *sum /= count);
+            return;
+        }
+        let targets = TokenPanels::from_panels(targets, n_rows, self.n_targets);
         for_each_row(&targets, known, Inner, |row, weights| {
             let sums = &mut rows[row * width..(row + 1) * width];
             for (sum, weight) in sums.iter_mut().zip(weights) {
