@@ -26,6 +26,7 @@ from kinatlas.behavior.endpoint import Endpoint
 from kinatlas.behavior.estimators import EstimatorBox
 from kinatlas.behavior.features import TextFeatures, encoder_features, tfidf_features
 from kinatlas.behavior.ledger import Ledger
+from kinatlas.behavior.merging import merge_ledgers
 from kinatlas.behavior.negation import negated
 from kinatlas.behavior.paired import (
     BehaviorSimilarity,
@@ -69,6 +70,7 @@ __all__ = [
     "embed_behavior",
     "encoder_features",
     "fingerprint",
+    "merge_ledgers",
     "negated",
     "paired_similarity",
     "pareto_front",
