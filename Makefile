@@ -56,7 +56,7 @@ fmt: ## format Rust and Python
 
 notebooks: dev ## execute every notebook from top to bottom
 	$(BIN)/maturin develop --release --quiet --extras $(EXTRAS),docs,torch
-	$(BIN)/python -m pytest -q --nbmake --nbmake-timeout=600 notebooks/*.ipynb
+	$(BIN)/python -m pytest -q --nbmake --nbmake-timeout=600 notebooks/*.ipynb tests/test_jupyter_restart.py
 
 bench: dev ## measure our kernels beside their peers, in one run
 	$(BIN)/maturin develop --release --quiet --extras $(EXTRAS),torch
