@@ -17,25 +17,28 @@ import numpy as np
 import kinatlas as ka
 from kinatlas.similarity import nearest_sources, plan_blocks, sketch_atlas
 
-TOKENS, DIM, FAMILY, K, FEATURES = 8, 64, 20, 10, 128
+FAMILY, K, FEATURES = 20, 10, 128
 
 
-def fleet(n_tasks: int, noise: float, seed: int = 0) -> ka.Atlas:
+def fleet(n_tasks: int, n_tokens: int, dim: int, noise: float, seed: int = 0) -> ka.Atlas:
     """An atlas of float32 prompts in families of 20."""
     rng = np.random.default_rng(seed)
-    centres = rng.standard_normal((n_tasks // FAMILY, TOKENS, DIM), dtype=np.float32)
-    own = rng.standard_normal((n_tasks, TOKENS, DIM), dtype=np.float32)
-    tokens = (1.0 - min(noise, 1.0)) * np.repeat(centres, FAMILY, axis=0) + noise * own
+    tokens = np.empty((n_tasks, n_tokens, dim), dtype=np.float32)
+    for family in range(0, n_tasks, FAMILY):
+        own = tokens[family : family + FAMILY]
+        rng.standard_normal(out=own, dtype=np.float32)
+        own *= noise
+        own += (1.0 - min(noise, 1.0)) * rng.standard_normal((n_tokens, dim), dtype=np.float32)
     names = tuple(f"adapter/{n:06d}" for n in range(n_tasks))
-    offsets = np.arange(n_tasks + 1, dtype=np.int64) * TOKENS
+    offsets = np.arange(n_tasks + 1, dtype=np.int64) * n_tokens
     origins = (ka.tasks.Provenance(),) * n_tasks
-    buffer = tokens.astype(np.float32).reshape(-1, DIM)
-    return ka.Atlas(names, "synthetic", "float32", origins, buffer, offsets)
+    return ka.Atlas(names, "synthetic", "float32", origins, tokens.reshape(-1, dim), offsets)
 
 
-def measure(n_tasks: int, n_targets: int, noise: float, n_candidates: int) -> None:
+def measure(size: tuple[int, int, int], n_targets: int, noise: float, n_candidates: int) -> None:
     """Print seconds, recall and the part of all pairs that was scored exactly."""
-    atlas = fleet(n_tasks, noise)
+    n_tasks = size[0]
+    atlas = fleet(*size, noise)
     targets = atlas.select(atlas.names[:: n_tasks // n_targets][:n_targets])
     start = time.perf_counter()
     sketches = sketch_atlas(atlas, kernel="mean_pairwise", n_features=FEATURES, rng=0)
@@ -71,9 +74,12 @@ def measure(n_tasks: int, n_targets: int, noise: float, n_candidates: int) -> No
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=100_000)
+    parser.add_argument("--tokens", type=int, default=16)
+    parser.add_argument("--dim", type=int, default=128)
     parser.add_argument("--targets", type=int, default=100)
     parser.add_argument("--candidates", type=int, default=200)
     given = parser.parse_args()
-    print(f"{platform.machine()}, {ka.num_threads()} threads, {given.tasks} tasks")
+    size = (given.tasks, given.tokens, given.dim)
+    print(f"{platform.machine()}, {ka.num_threads()} threads, tasks x tokens x dim: {size}")
     for level in (0.3, 0.5, 1.0):
-        measure(given.tasks, given.targets, level, given.candidates)
+        measure(size, given.targets, level, given.candidates)

@@ -216,6 +216,14 @@ def sketch_tokens(
     size: tuple[int, int],
     n_threads: int | None = None,
 ) -> npt.NDArray[np.float32]: ...
+
+# returns places [n_queries * k], best first.
+def largest_sketches(
+    queries: npt.NDArray[np.float32],
+    rows: npt.NDArray[np.float32],
+    k: int,
+    n_threads: int | None = None,
+) -> npt.NDArray[np.int64]: ...
 def sketch_updates(
     tasks: Sequence[Any], size: tuple[int, int], n_threads: int | None = None
 ) -> npt.NDArray[np.float32]: ...

@@ -1,13 +1,13 @@
 //! Binding of the sketches of `similarity`.
 
-use numpy::{PyArray1, PyReadonlyArray1, ToPyArray};
+use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2, ToPyArray};
 use pyo3::prelude::*;
 
 use super::convert::{PackedTokens, to_sizes};
 use super::detach::detached;
 use super::low_rank::{Tasks, view};
 use super::similarity::Options;
-use crate::similarity::{Frame, Vector, low_rank, sketch};
+use crate::similarity::{Frame, Vector, largest_products, low_rank, sketch};
 
 #[pyfunction]
 #[pyo3(signature = (tokens, options, frame, size, n_threads=None))]
@@ -45,7 +45,26 @@ fn sketch_updates<'py>(
     Ok(found.to_pyarray(py))
 }
 
+/// Places [n_queries * k] of the largest products; both sides are C-contiguous.
+#[pyfunction]
+#[pyo3(signature = (queries, rows, k, n_threads=None))]
+fn largest_sketches<'py>(
+    py: Python<'py>,
+    queries: PyReadonlyArray2<'py, f32>,
+    rows: PyReadonlyArray2<'py, f32>,
+    k: usize,
+    n_threads: Option<usize>,
+) -> PyResult<Bound<'py, PyArray1<i64>>> {
+    let width = rows.as_array().ncols();
+    let (queries, rows) = (queries.as_slice()?, rows.as_slice()?);
+    let found = detached(py, n_threads, None, |monitor| {
+        largest_products(queries, rows, (width, k), monitor)
+    })?;
+    Ok(found.to_pyarray(py))
+}
+
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(sketch_tokens, module)?)?;
+    module.add_function(wrap_pyfunction!(largest_sketches, module)?)?;
     module.add_function(wrap_pyfunction!(sketch_updates, module)?)
 }

@@ -3,6 +3,7 @@
 
 mod auto;
 mod bigram;
+mod candidates;
 mod centre;
 mod chamfer;
 mod compare;
@@ -32,6 +33,7 @@ use crate::error::{Error, Result};
 use crate::threads::Monitor;
 
 pub use auto::{Decision, decide, longest};
+pub use candidates::largest_products;
 pub use centre::{Centre, Frame, centred};
 pub use compare::{Comparison, Origin, Precision, Question, compare, is_single, part};
 pub use diagonal::{Alignment, alignment};

@@ -12,8 +12,8 @@
 //! Source: ours (docs/superposition.md), after arXiv 2410.05603; percentile bootstrap over the
 //! prompts of every set jointly.
 
+use chacha20::ChaCha8Rng;
 use faer::MatRef;
-use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kinatlas import _core
 from kinatlas._checks import check_n_threads, check_same_space
 from kinatlas._frames import Tabular
 from kinatlas.errors import ShapeError
@@ -17,10 +18,6 @@ from kinatlas.similarity.sketches import Sketches
 from kinatlas.tasks import Atlas
 
 __all__ = ["Nearest", "nearest_sources"]
-
-# Targets whose sketches meet all others at once: 64 targets and 10^6 tasks make 256 MB of scores.
-_AT_ONCE = 64
-
 
 @dataclass(frozen=True, eq=False)
 class Nearest(Tabular):
@@ -152,6 +149,5 @@ def _proposals(
         return
     asked = sketches.of(targets, n_threads=n_threads)
     kept = min(n_candidates, len(sketches))
-    for start in range(0, len(targets), _AT_ONCE):
-        estimates = asked.values[start : start + _AT_ONCE] @ sketches.values.T
-        yield from np.argpartition(-estimates, kept - 1, axis=1)[:, :kept].astype(np.int64)
+    sides = [np.ascontiguousarray(side.values) for side in (asked, sketches)]
+    yield from _core.largest_sketches(*sides, kept, n_threads).reshape(len(targets), kept)
