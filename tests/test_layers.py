@@ -18,6 +18,7 @@ GROUND = [
     "interop",
     "_checks",
     "_seeds",
+    "_answers",
     "_arrow_text",
     "_arrow",
     "_frames",

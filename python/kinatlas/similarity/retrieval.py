@@ -19,6 +19,7 @@ from kinatlas.tasks import Atlas
 
 __all__ = ["Nearest", "nearest_sources"]
 
+
 @dataclass(frozen=True, eq=False)
 class Nearest(Tabular):
     """The best sources of some targets, each scored exactly; made by `nearest_sources`.
@@ -149,5 +150,5 @@ def _proposals(
         return
     asked = sketches.of(targets, n_threads=n_threads)
     kept = min(n_candidates, len(sketches))
-    sides = [np.ascontiguousarray(side.values) for side in (asked, sketches)]
-    yield from _core.largest_sketches(*sides, kept, n_threads).reshape(len(targets), kept)
+    queries, rows = np.ascontiguousarray(asked.values), np.ascontiguousarray(sketches.values)
+    yield from _core.largest_sketches(queries, rows, kept, n_threads).reshape(len(targets), kept)

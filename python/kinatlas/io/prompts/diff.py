@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kinatlas._answers import Answers, paired_draws
 from kinatlas._frames import Tabular, as_html, as_text
 from kinatlas._seeds import Rng, check_sampling, seed_of
 from kinatlas.io.prompts.record import SHOWN, Evaluation, StoredPrompt
@@ -16,8 +17,6 @@ from kinatlas.io.prompts.record import SHOWN, Evaluation, StoredPrompt
 __all__ = ["PromptDiff", "compared"]
 
 _Floats = npt.NDArray[np.float64]
-# Scores of exactly 0 or 1 would make the log loss infinite.
-_SMALLEST = 1e-12
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -118,44 +117,16 @@ def _bootstrapped(
     before: Evaluation, scores: _Floats, n_draws: int, confidence: float, seed: int
 ) -> list[tuple[Any, ...]]:
     labels = before[0]
-    sides = [_Answers(labels, given) for given in (before[1], scores)]
-    stream = np.random.Generator(np.random.Philox(seed))
-    changes = np.empty((n_draws, 2))
-    for at in range(n_draws):
-        rows = stream.integers(len(labels), size=len(labels))
-        counts = np.bincount(rows, minlength=len(labels)).astype(np.float64)
-        old, new = (np.array(side.measured(counts)) for side in sides)
-        changes[at] = new - old
+    old, new = Answers(labels, before[1]), Answers(labels, scores)
+    drawn = paired_draws(old, new, len(labels), n_draws, seed)
+    whole = np.array([side.measured(np.ones(len(labels))) for side in (old, new)])
     ends = [(1 - confidence) / 2, (1 + confidence) / 2]
-    whole = [side.measured(np.ones(len(labels))) for side in sides]
     found: list[tuple[Any, ...]] = []
     for place, name in enumerate(("auc", "log loss")):
+        changes = drawn[:, 1, place] - drawn[:, 0, place]
         # Resamples of one class alone have no AUC.
-        known = changes[np.isfinite(changes[:, place]), place]
+        known = changes[np.isfinite(changes)]
         low, high = np.quantile(known, ends).tolist() if len(known) else (np.nan, np.nan)
-        one, other = whole[0][place], whole[1][place]
+        one, other = whole[:, place].tolist()
         found.append((f"{name} (same rows)", one, other, other - one, low, high))
     return found
-
-
-class _Answers:
-    """Scores of one prompt, sorted once so that every resample costs one pass."""
-
-    def __init__(self, labels: _Floats, scores: _Floats) -> None:
-        self.order = np.argsort(scores, kind="stable")
-        ordered = scores[self.order]
-        self.starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-        self.labels = labels[self.order]
-        right = np.where(labels == 1, scores, 1 - scores)
-        self.losses = -np.log(np.clip(right, _SMALLEST, 1))
-
-    def measured(self, weights: _Floats) -> tuple[float, float]:
-        """AUC and log loss of the rows, each as often as its weight says."""
-        loss = float(self.losses @ weights / weights.sum())
-        ordered = weights[self.order]
-        ones = np.add.reduceat(ordered * self.labels, self.starts)
-        zeros = np.add.reduceat(ordered * (1 - self.labels), self.starts)
-        pairs = ones.sum() * zeros.sum()
-        # Equal scores count half (Mann and Whitney).
-        below = np.cumsum(zeros) - zeros / 2
-        return float(ones @ below / pairs) if pairs else float("nan"), loss
