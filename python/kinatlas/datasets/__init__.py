@@ -1,4 +1,4 @@
-"""Data to try things on: bundled studies, generated logs with known truth, tables of other packages.
+"""Data to try things on: bundled studies, generated logs with known truth, public tables.
 
 Nothing is downloaded. What is bundled are numbers with their provenance; Adult and MovieLens-100k
 are read out of other packages where these are installed, never copied.

@@ -202,7 +202,7 @@ def _intercept(scores: Any, rate: float) -> float:
     for _ in range(80):
         middle = (low + high) / 2
         low, high = (middle, high) if _sigmoid(scores + middle).mean() < rate else (low, middle)
-    return (low + high) / 2
+    return float(low + high) / 2
 
 
 def _sigmoid(values: Any) -> Any:
@@ -211,7 +211,7 @@ def _sigmoid(values: Any) -> Any:
 
 def _expected_auc(chances: Any) -> float:
     """AUC of chances [n_rows] over the labels they draw, ties counting half."""
-    values, at, counts = np.unique(chances, return_inverse=True, return_counts=True)
+    _, at = np.unique(chances, return_inverse=True)
     misses = np.bincount(at, weights=1 - chances)
     below = np.concatenate([[0.0], np.cumsum(misses)[:-1]])
     # A row is never compared with itself.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -114,7 +115,9 @@ class MultiTaskTable:
         """
         every = np.arange(len(self))
         at = every if rows is None else every[np.asarray(rows)]
-        columns = check_known_all(self.tasks if tasks is None else tasks, self.tasks, "task")
+        columns = np.array(
+            check_known_all(self.tasks if tasks is None else tasks, self.tasks, "task"), dtype=int
+        )
         both = np.ix_(at, columns)
         truth = self.truth
         if truth is not None:
@@ -155,7 +158,4 @@ class MultiTaskTable:
                 "all, each of at least one row"
             )
         order = np.random.default_rng(seed_of(rng)).permutation(len(self))
-        return tuple(
-            self.select(order[first:last])
-            for first, last in zip(bounds[:-1], bounds[1:], strict=True)
-        )
+        return tuple(self.select(order[first:last]) for first, last in pairwise(bounds))
