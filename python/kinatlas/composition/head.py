@@ -69,7 +69,7 @@ class PromptHead:
     ...     own=own, sources=("click", "buy"), keys=rng.normal(size=(2, 4)).astype("f"),
     ...     basis_key="example")
     >>> labels = own[:, 1, 0] > 0
-    >>> head = PromptHead(tower=(8,), learning_rate=0.01, epochs=20)
+    >>> head = PromptHead(tower=(8,), learning_rate=0.01, batch_size=32)
     >>> head = head.fit(features.take(slice(300)), labels[:300],
     ...                 validation=(features.take(slice(300, 400)), labels[300:]))
     >>> head.predict_proba(features).shape, max(head.history.auc) > 0.9
