@@ -5,29 +5,22 @@
 
 use pulp::Arch;
 
-use super::forward::{Scratch, sigmoid};
-use super::lanes::{add_scaled, dot, scale_into};
+use super::forward::Scratch;
+use super::lanes::{add_scaled, dot};
 use super::layout::Mode;
+use super::objective::{Objective, judge};
 use super::ready::Ready;
 use super::real::Real;
 use super::rows::Rows;
+use super::tower::descend;
 use crate::linalg::{Operand, multiply, multiply_add};
-
-/// What a batch is worth.
-#[derive(Debug, Clone, Copy)]
-pub struct Objective {
-    /// One over the rows of the whole batch.
-    pub share: f64,
-    /// Weight of `KL(W || 1/K)`.
-    pub beta_kl: f64,
-}
 
 /// Slopes of the loss by everything in between.
 #[derive(Debug, Default)]
 pub struct Back<T> {
-    logits: Vec<T>,
-    layers: Vec<Vec<T>>,
-    fused: Vec<T>,
+    pub(super) logits: Vec<T>,
+    pub(super) layers: Vec<Vec<T>>,
+    pub(super) fused: Vec<T>,
     mixed: Vec<T>,
     weights: Vec<T>,
     normed: Vec<T>,
@@ -47,8 +40,8 @@ pub fn backward<T: Real>(
     gradient: &mut [T],
 ) -> f64 {
     let mut back = std::mem::take(&mut scratch.back);
-    let mut loss = judge(which, labels, objective, scratch, &mut back.logits);
-    tower(head, which.len(), scratch, &mut back, gradient);
+    let mut loss = judge(which, labels, objective, &scratch.logits, &mut back.logits);
+    descend(head, which.len(), scratch, &mut back, gradient);
     if head.shape.mode != Mode::Share {
         back.mixed.resize(head.shape.width, T::default());
         back.weights.resize(head.shape.n_sources, T::default());
@@ -67,101 +60,6 @@ pub fn backward<T: Real>(
     }
     scratch.back = back;
     loss
-}
-
-fn judge<T: Real>(
-    which: &[usize],
-    labels: &[bool],
-    objective: Objective,
-    scratch: &Scratch<T>,
-    slopes: &mut Vec<T>,
-) -> f64 {
-    slopes.clear();
-    let mut loss = 0.0;
-    for (&row, &logit) in which.iter().zip(&scratch.logits) {
-        let wanted = T::of(f64::from(u8::from(labels[row])));
-        slopes.push((sigmoid(logit) - wanted) * T::of(objective.share));
-        loss += log_loss(logit.widen(), labels[row]);
-    }
-    loss * objective.share
-}
-
-/// `-ln` of the probability given to the true label.
-pub fn log_loss(logit: f64, label: bool) -> f64 {
-    let towards = if label { logit } else { -logit };
-    (-towards).max(0.0) + libm::log1p(libm::exp(-towards.abs()))
-}
-
-fn tower<T: Real>(
-    head: &Ready<'_, T>,
-    n: usize,
-    scratch: &Scratch<T>,
-    back: &mut Back<T>,
-    gradient: &mut [T],
-) {
-    let Some((last, hidden)) = head.layout.tower.split_last() else {
-        return;
-    };
-    let reads_gate = head.shape.mode != Mode::Share;
-    back.layers.resize(hidden.len(), Vec::new());
-    back.fused.resize(n * head.shape.width, T::default());
-    for (slopes, layer) in back.layers.iter_mut().zip(hidden) {
-        slopes.resize(n * layer.outputs, T::default());
-    }
-    let top = scratch.layers.last().unwrap_or(&scratch.fused);
-    let below = back.layers.last_mut().unwrap_or(&mut back.fused);
-    let weights = &head.parameters[last.weight.clone()];
-    Arch::new().dispatch(|| {
-        for ((&slope, row), below) in back
-            .logits
-            .iter()
-            .zip(top.chunks_exact(last.inputs))
-            .zip(below.chunks_exact_mut(last.inputs))
-        {
-            add_scaled(&mut gradient[last.weight.clone()], slope, row);
-            gradient[last.bias.start] += slope;
-            scale_into(below, slope, weights);
-        }
-    });
-    for (number, layer) in hidden.iter().enumerate().rev() {
-        let (below, above) = back.layers.split_at_mut(number);
-        let slopes = &mut above[0];
-        let bias = &mut gradient[layer.bias.clone()];
-        Arch::new().dispatch(|| mask(slopes, &scratch.layers[number], bias));
-        let slopes = Operand::new(slopes, n, layer.outputs);
-        let read = number.checked_sub(1).map(|at| &scratch.layers[at]);
-        let input = Operand::new(read.unwrap_or(&scratch.fused), n, layer.inputs);
-        multiply_add(
-            &mut gradient[layer.weight.clone()],
-            slopes.transposed(),
-            input,
-        );
-        if number > 0 || reads_gate {
-            let weights = &head.parameters[layer.weight.clone()];
-            let weights = Operand::new(weights, layer.outputs, layer.inputs);
-            let into = below.last_mut().unwrap_or(&mut back.fused);
-            multiply(into, slopes, weights);
-        }
-    }
-}
-
-/// Slopes before the activation; their sums over rows are the biases' gradient.
-#[inline(always)]
-fn mask<T: Real>(slopes: &mut [T], activations: &[T], sums: &mut [T]) {
-    let width = sums.len();
-    for (slopes, activations) in slopes
-        .chunks_exact_mut(width)
-        .zip(activations.chunks_exact(width))
-    {
-        for ((slope, &activation), sum) in slopes.iter_mut().zip(activations).zip(&mut *sums) {
-            *slope = if activation > T::default() {
-                *slope
-            } else {
-                T::default()
-            };
-            *sum += *slope;
-        }
-    }
 }
 
 #[inline(always)]

@@ -11,10 +11,11 @@
 use pulp::Arch;
 
 use super::lanes::{add_scaled, dot, scale_into, sum, sum_of};
-use super::layout::{Layer, Mode};
+use super::layout::Mode;
 use super::ready::{Ready, softmax};
 use super::real::Real;
 use super::rows::Rows;
+use super::tower::climb;
 use crate::linalg::{Operand, multiply};
 
 /// Rows worked on together: activations of 64 rows stay in the second-level cache.
@@ -82,7 +83,7 @@ pub fn forward<T: Real>(
         }
         Arch::new().dispatch(|| fuse(head, rows, which, scratch));
     }
-    tower(head, which.len(), scratch);
+    climb(head, which.len(), scratch);
 }
 
 fn gather<'a, T: Real>(out: &mut Vec<T>, which: &[usize], row: impl Fn(usize) -> &'a [T]) {
@@ -171,49 +172,4 @@ fn normalise<T: Real>(values: &mut [T]) -> T {
 #[inline(always)]
 pub fn sigmoid<T: Real>(z: T) -> T {
     T::of(1.0) / (T::of(1.0) + (-z).exponential())
-}
-
-fn tower<T: Real>(head: &Ready<'_, T>, n: usize, scratch: &mut Scratch<T>) {
-    let Some((last, hidden)) = head.layout.tower.split_last() else {
-        return;
-    };
-    scratch.layers.resize(hidden.len(), Vec::new());
-    for (number, layer) in hidden.iter().enumerate() {
-        let (below, above) = scratch.layers.split_at_mut(number);
-        let input = below.last().unwrap_or(&scratch.fused);
-        above[0].resize(n * layer.outputs, T::default());
-        let weights = &head.parameters[layer.weight.clone()];
-        let weights = Operand::new(weights, layer.outputs, layer.inputs);
-        let input = Operand::new(input, n, layer.inputs);
-        multiply(&mut above[0], input, weights.transposed());
-        let bias = &head.parameters[layer.bias.clone()];
-        Arch::new().dispatch(|| shift_and_cut(&mut above[0], bias));
-    }
-    scratch.logits.resize(n, T::default());
-    let top = scratch.layers.last().unwrap_or(&scratch.fused);
-    let logits = &mut scratch.logits;
-    Arch::new().dispatch(|| finish(head, last, top, logits));
-}
-
-#[inline(always)]
-fn shift_and_cut<T: Real>(rows: &mut [T], bias: &[T]) {
-    for row in rows.chunks_exact_mut(bias.len()) {
-        for (value, &bias) in row.iter_mut().zip(bias) {
-            let shifted = *value + bias;
-            *value = if shifted > T::default() {
-                shifted
-            } else {
-                T::default()
-            };
-        }
-    }
-}
-
-#[inline(always)]
-fn finish<T: Real>(head: &Ready<'_, T>, last: &Layer, top: &[T], logits: &mut [T]) {
-    let weights = &head.parameters[last.weight.clone()];
-    let bias = head.parameters[last.bias.start];
-    for (logit, row) in logits.iter_mut().zip(top.chunks_exact(last.inputs)) {
-        *logit = dot(row, weights) + bias;
-    }
 }

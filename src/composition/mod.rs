@@ -14,6 +14,7 @@ mod backward;
 mod forward;
 mod lanes;
 mod layout;
+mod objective;
 mod pieces;
 mod problem;
 mod ranks;
@@ -23,10 +24,11 @@ mod rows;
 mod start;
 #[cfg(test)]
 mod tests;
+mod tower;
 mod train;
 
-pub use backward::log_loss;
 pub use layout::{Mode, Shape};
+pub use objective::log_loss;
 pub use problem::{Answer, Options, Problem};
 pub use ranks::auc;
 pub use real::Real;

@@ -7,8 +7,9 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::backward::{Objective, backward};
+use super::backward::backward;
 use super::forward::{CHUNK, Scratch, forward};
+use super::objective::Objective;
 use super::ready::Ready;
 use super::real::Real;
 use super::rows::Rows;

@@ -3,8 +3,8 @@
 use rand::seq::SliceRandom;
 
 use super::adam::Adam;
-use super::backward::log_loss;
 use super::layout::Layout;
+use super::objective::log_loss;
 use super::pieces::Pieces;
 use super::problem::Problem;
 use super::ranks::auc;

@@ -72,7 +72,7 @@ class PromptHead:
     >>> head = PromptHead(tower=(8,), learning_rate=0.01, batch_size=32)
     >>> head = head.fit(features.take(slice(300)), labels[:300],
     ...                 validation=(features.take(slice(300, 400)), labels[300:]))
-    >>> head.predict_proba(features).shape, max(head.history.auc) > 0.9
+    >>> head.predict_proba(features).shape, max(head.history.auc) > 0.8
     ((400, 2), True)
     """
 
