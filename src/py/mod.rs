@@ -3,6 +3,7 @@
 mod behavior;
 mod blocks;
 mod comparison;
+mod composition;
 mod consistency;
 mod convert;
 mod decide;
@@ -38,6 +39,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     behavior::register(module)?;
     blocks::register(module)?;
     comparison::register(module)?;
+    composition::register(module)?;
     consistency::register(module)?;
     embeddings::register(module)?;
     files::register(module)?;
