@@ -141,6 +141,10 @@ def test_a_selection_keeps_codes_labels_and_truth_together() -> None:
     np.testing.assert_array_equal(part.truth.relatedness, np.eye(2))
     with pytest.raises(UnknownNameError, match="weater"):
         table.select(tasks=["weater"])
+    np.testing.assert_array_equal(table.select(slice(0, 9)).codes, table.select(range(9)).codes)
+    for rows in ([], [len(table)], [0.5], np.zeros(len(table), bool)):
+        with pytest.raises(ShapeError, match="rows"):
+            table.select(rows)
 
 
 def test_parts_of_a_split_share_no_row_and_need_one() -> None:

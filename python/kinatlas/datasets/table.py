@@ -97,7 +97,7 @@ class MultiTaskTable:
         )
 
     def select(self, rows: Any = None, tasks: Sequence[str] | None = None) -> MultiTaskTable:
-        """Return the table of some rows (numbers or a mask) and some tasks.
+        """Return the table of some rows (numbers, a mask or a slice) and some tasks.
 
         Relatedness and Bayes AUC stay those of all generated rows.
 
@@ -105,6 +105,8 @@ class MultiTaskTable:
         ------
         UnknownNameError
             If a task is unknown.
+        ShapeError
+            If a row does not exist, or none is left.
 
         Examples
         --------
@@ -114,7 +116,12 @@ class MultiTaskTable:
         (10, 1)
         """
         every = np.arange(len(self))
-        at = every if rows is None else every[np.asarray(rows)]
+        try:
+            at = every[slice(None) if rows is None else rows]
+        except IndexError as error:
+            raise ShapeError(f"rows do not fit a table of {len(self)} rows: {error}") from None
+        if at.ndim != 1 or len(at) == 0:
+            raise ShapeError("rows leave no row, expected row numbers, a mask or a slice")
         columns = np.array(
             check_known_all(self.tasks if tasks is None else tasks, self.tasks, "task"), dtype=int
         )

@@ -1,17 +1,16 @@
-"""Rows to learn from, checked once at the door, and the AUC they are judged by."""
+"""Rows to learn from, checked once at the door."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from kinatlas.errors import DTypeError, NonFiniteError, ShapeError
 from kinatlas.torch.recommender import Recommender, tensor_of
 
-__all__ = ["Rows", "area_under_curve", "read_rows"]
+__all__ = ["Rows", "read_rows"]
 
 
 class Rows(NamedTuple):
@@ -61,19 +60,3 @@ def read_rows(model: Recommender, codes: Any, labels: Any, dense: Any, which: st
         # Looks at every category and every dense value before a step is made.
         table.check(codes, dense)
     return Rows(codes.long(), dense.float(), labels.float())
-
-
-def area_under_curve(scores: Any, labels: Any) -> float:
-    """Return the chance that a row of label 1 scores above one of label 0, ties counting half.
-
-    Examples
-    --------
-    >>> area_under_curve(np.array([0.1, 0.4, 0.4, 0.8]), np.array([0, 0, 1, 1]))
-    0.875
-    """
-    _, at, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[at]
-    positive = np.asarray(labels) == 1
-    n_positive = int(positive.sum())
-    won = ranks[positive].sum() - n_positive * (n_positive + 1) / 2
-    return float(won / (n_positive * (len(positive) - n_positive)))

@@ -12,11 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kinatlas import _core
 from kinatlas.errors import CollapsedEnvironmentsWarning, FormatError, NonFiniteError
 from kinatlas.io.atomic import replaced
 from kinatlas.torch.environments import assign_environments
 from kinatlas.torch.recommender import Predictions, Recommender
-from kinatlas.torch.recommender_data import Rows, area_under_curve
+from kinatlas.torch.recommender_data import Rows
 from kinatlas.torch.recommender_layers import reversal_at, seeded
 
 __all__ = ["Run", "Settings"]
@@ -200,10 +201,10 @@ class Run:
     def _judge(self, found: dict[str, Any]) -> None:
         """Note the epoch, and its weights if they are the best so far."""
         if self.held is not None:
-            chances = self.model.predict_proba(self.held.codes, self.held.dense)
-            labels = self.held.labels.numpy()
+            chances = self.model.predict_proba(self.held.codes, self.held.dense).astype(float)
+            wanted = self.held.labels.numpy() == 1
             found["auc"] = {
-                task: area_under_curve(chances[:, at], labels[:, at])
+                task: _core.area_under_curve(chances[:, at], wanted[:, at])
                 for at, task in enumerate(self.model.tasks)
             }
         self.epochs.append(found)
