@@ -127,9 +127,8 @@ def _mixture(prompts: Prompts, asked: Asked) -> Mixture:
         raise ShapeError(
             f"weights add up to {scores.sum()}, expected more than 0; drop sources that only hurt"
         )
-    return Mixture(
-        prompts.values, (scores / scores.sum())[None], kind="mixture", total=scores.sum()
-    )
+    total = float(scores.sum())
+    return Mixture(prompts.values, (scores / total)[None], "mixture", total=total, kept=kept)
 
 
 def _fixed(prompts: Prompts, asked: Asked) -> Mixture:
