@@ -1,4 +1,4 @@
-"""NumPy twins of the head in ``src/composition``: definitions and hand-made derivatives.
+"""NumPy twins of ``src/composition``: definitions and hand-made derivatives.
 
 Tensors come by their names in files. Nothing is fused, cut into chunks or shared with the Rust
 code beyond the formula: the query is formed, the layer normalisation is differentiated through its
@@ -12,7 +12,16 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["auc", "head_answer", "head_slopes"]
+__all__ = [
+    "attention",
+    "auc",
+    "hadamard_cosine",
+    "head_answer",
+    "head_slopes",
+    "mixture",
+    "regularised",
+    "representation",
+]
 
 Floats = npt.NDArray[np.float64]
 State = Mapping[str, Floats]
@@ -162,3 +171,78 @@ def auc(scores: Floats, labels: npt.NDArray[np.bool_]) -> float:
     """
     above, below = scores[labels][:, None], scores[~labels][None, :]
     return float(((above > below) + 0.5 * (above == below)).mean())
+
+
+def regularised(weights: Floats, scores: Floats, tau: float, beta_kl: float) -> float:
+    """Return what attention maximises: score / tau + entropy - beta KL(weights || uniform).
+
+    Examples
+    --------
+    >>> round(regularised(np.array([0.5, 0.5]), np.array([1.0, 3.0]), 1.0, 0.0), 4)
+    2.6931
+    """
+    terms = np.log(np.where(weights > 0, weights, 1.0))
+    entropy = -(weights * terms).sum()
+    distance = (weights * (terms + np.log(len(weights)))).sum()
+    return float(weights @ scores / tau + entropy - beta_kl * distance)
+
+
+def attention(prompts: Floats, query: Floats, tau: float, target: Floats | None = None) -> Floats:
+    """Return sum of softmax(max-pooled key . query / tau) prompts, the target as one more, twice.
+
+    Examples
+    --------
+    >>> attention(np.array([[[1.0, 0.0]], [[3.0, 0.0]]]), np.zeros(2), 1.0)
+    array([[2., 0.]])
+    """
+    everything = list(prompts) + ([] if target is None else [target])
+    scores = np.array([prompt.max(axis=0) @ query for prompt in everything]) / tau
+    mixed = np.zeros_like(everything[0])
+    for weight, prompt in zip(softmax(scores), everything, strict=True):
+        mixed = mixed + weight * prompt
+    return mixed if target is None else mixed + target
+
+
+def mixture(prompts: Floats, scores: Floats, top: int) -> Floats:
+    """Return the mean of the prompts with the ``top`` scores, weighted by them.
+
+    Examples
+    --------
+    >>> mixture(np.array([[1.0], [2.0], [9.0]]), np.array([1.0, 3.0, 0.5]), 2)
+    array([1.75])
+    """
+    best = np.argsort(-scores, kind="stable")[:top]
+    mixed: Floats = sum(scores[k] * prompts[k] for k in best) / scores[best].sum()
+    return mixed
+
+
+def representation(
+    own: Floats, keys: Floats, query: Floats, tau: float, sides: tuple[Floats, Floats, Floats]
+) -> Floats:
+    """Return w_a (sum_k W_k own_k) o target + w_s shared, row by row; sides: gate, target, shared.
+
+    Examples
+    --------
+    >>> sides = np.array([[0.5, 0.5]]), np.array([2.0]), np.array([[3.0]])
+    >>> representation(np.ones((1, 1, 1)), np.ones((1, 1)), np.ones((1, 1)), 1.0, sides)
+    array([[2.5]])
+    """
+    gate, target, shared = sides
+    rows = []
+    for row, asked in enumerate(query):
+        weights = softmax(keys @ asked / tau)
+        mixed = sum(weight * own[k, row] for k, weight in enumerate(weights))
+        rows.append(gate[row, 0] * mixed * target + gate[row, 1] * shared[row])
+    return np.array(rows)
+
+
+def hadamard_cosine(first: Floats, second: Floats) -> float:
+    """Return the cosine of two matrices, number by number.
+
+    Examples
+    --------
+    >>> hadamard_cosine(np.eye(2), np.ones((2, 2))) ** 2
+    0.4999999999999999
+    """
+    norm = np.linalg.norm(first) * np.linalg.norm(second)
+    return float((first * second).sum() / norm) if norm > 0 else 0.0

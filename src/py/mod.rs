@@ -3,6 +3,7 @@
 mod behavior;
 mod blocks;
 mod comparison;
+mod composing;
 mod composition;
 mod consistency;
 mod convert;
@@ -39,6 +40,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     behavior::register(module)?;
     blocks::register(module)?;
     comparison::register(module)?;
+    composing::register(module)?;
     composition::register(module)?;
     consistency::register(module)?;
     embeddings::register(module)?;

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from kinatlas.composition.compose import Composition, compose_prompts
 from kinatlas.composition.features import Features
 from kinatlas.composition.fitting import TrainingHistory
 from kinatlas.composition.head import PromptHead
+from kinatlas.composition.multitask import MultitaskPrompt
 
-__all__ = ["Features", "PromptHead", "TrainingHistory"]
+__all__ = [
+    "Composition",
+    "Features",
+    "MultitaskPrompt",
+    "PromptHead",
+    "TrainingHistory",
+    "compose_prompts",
+]
