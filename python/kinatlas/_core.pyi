@@ -563,8 +563,3 @@ def hadamard_inner(
 def hadamard_canonical(
     columns: _Floats, rows: _Floats, n_ranks: int
 ) -> tuple[_Floats, _Floats]: ...
-
-# returns areas [1 + n_draws, n_models]: of all rows, then of rows drawn again within each class.
-def resample_areas(
-    scores: _Floats, labels: _Labels, seed: int, n_draws: int, n_threads: int | None = None
-) -> _Floats: ...

@@ -14,7 +14,6 @@
 
 mod adam;
 mod backward;
-mod curves;
 mod forward;
 mod hadamard;
 mod lanes;
@@ -33,7 +32,6 @@ mod tests;
 mod tower;
 mod train;
 
-pub use curves::resampled_areas;
 pub use hadamard::{Factors, canonical};
 pub use layout::{Mode, Shape};
 pub use mixing::{Sources, Values, attend, attend_slopes};

@@ -1,15 +1,11 @@
 //! Binding of `composition`.
 
 use numpy::PyUntypedArrayMethods;
-use numpy::{
-    Element, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3, ToPyArray,
-};
+use numpy::{Element, PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3, ToPyArray};
 use pyo3::prelude::*;
 
 use super::detach::detached;
-use crate::composition::{
-    Mode, Options, Plan, Problem, Real, Rows, Shape, auc, initial, resampled_areas,
-};
+use crate::composition::{Mode, Options, Plan, Problem, Real, Rows, Shape, auc, initial};
 use crate::error::{Error, Result};
 
 type Vector<'py, T> = Bound<'py, PyArray1<T>>;
@@ -194,38 +190,11 @@ fn area_under_curve(
     Ok(auc(&scores, &labels))
 }
 
-/// Areas `[1 + n_draws, n_models]` under the curves of `scores [n_models, n]`.
-#[pyfunction]
-#[pyo3(signature = (scores, labels, seed, n_draws, n_threads=None))]
-fn resample_areas<'py>(
-    py: Python<'py>,
-    scores: PyReadonlyArray2<'py, f64>,
-    labels: PyReadonlyArray1<'py, bool>,
-    seed: u64,
-    n_draws: u64,
-    n_threads: Option<usize>,
-) -> PyResult<Bound<'py, PyArray2<f64>>> {
-    let scores: Vec<Vec<f64>> = scores
-        .as_array()
-        .outer_iter()
-        .map(|row| row.to_vec())
-        .collect();
-    let (scores, labels): (Vec<&[f64]>, _) = (
-        scores.iter().map(Vec::as_slice).collect(),
-        labels.as_array().to_vec(),
-    );
-    let found = detached(py, n_threads, None, |monitor| {
-        resampled_areas(&scores, &labels, seed, 0..n_draws, monitor)
-    })?;
-    Ok(found.to_pyarray(py))
-}
-
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(head_tensors, module)?)?;
     module.add_function(wrap_pyfunction!(head_initial, module)?)?;
     module.add_function(wrap_pyfunction!(head_train, module)?)?;
     module.add_function(wrap_pyfunction!(head_answer, module)?)?;
     module.add_function(wrap_pyfunction!(head_slopes, module)?)?;
-    module.add_function(wrap_pyfunction!(resample_areas, module)?)?;
     module.add_function(wrap_pyfunction!(area_under_curve, module)?)
 }
