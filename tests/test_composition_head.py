@@ -9,42 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heads import MODES, fitted, problem, wide
 from kinatlas import _core
 from kinatlas import _reference_composition as twin
-from kinatlas.composition import Features, PromptHead
+from kinatlas.composition import Features, PromptHead, source_contributions
 from kinatlas.composition.starts import merged, split
-from kinatlas.errors import KinAtlasError, NonFiniteError, ShapeError, SpaceError, UnknownNameError
-
-MODES = ("prompt", "fixed", "task", "share")
-
-
-def problem(
-    n: int = 600, dim: int = 7, width: int = 8, n_sources: int = 3, seed: int = 0
-) -> tuple[Features, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    own = rng.normal(size=(n, n_sources, width)).astype("f")
-    x = rng.normal(size=(n, dim)).astype("f")
-    features = Features(
-        x=x,
-        shared=rng.normal(size=(n, width)).astype("f"),
-        own=own,
-        sources=tuple(f"task{k}" for k in range(n_sources)),
-        keys=rng.normal(size=(n_sources, width)).astype("f"),
-        basis_key="backbone",
-    )
-    logits = 3 * own[:, 0, 0] + own[:, -1, 1] + x[:, 0]
-    return features, rng.random(n) < 1 / (1 + np.exp(-logits))
-
-
-def fitted(mode: str = "prompt", **options) -> tuple[PromptHead, Features, np.ndarray]:
-    features, labels = problem()
-    options = {"tower": (6, 4), "epochs": 4, "learning_rate": 1e-2, "mode": mode} | options
-    return PromptHead(**options).fit(features, labels, (features, labels)), features, labels
-
-
-def wide(features: Features) -> tuple[np.ndarray, ...]:
-    parts = (features.x, features.shared, features.own, features.keys)
-    return tuple(part.astype(np.float64) for part in parts)
+from kinatlas.errors import KinAtlasError, ShapeError, SpaceError, UnknownNameError
 
 
 @pytest.mark.parametrize(
@@ -155,43 +125,10 @@ def test_the_gap_of_logits_is_bounded_by_the_temperature() -> None:
         assert 0 < gap <= bound * (1 + 1e-5)
 
 
-def test_a_penalty_on_the_weights_makes_them_even() -> None:
-    def distance(beta_kl: float) -> float:
-        head, features, _ = fitted(tau=1.0, beta_kl=beta_kl, epochs=30, patience=30)
-        weights = head.weights(features)[0].astype(np.float64)
-        return float((weights * np.log(3 * weights)).sum(axis=1).mean())
-
-    free, some, much = distance(0.0), distance(0.1), distance(10.0)
-    assert free > some > much
-    assert much < 0.01
-
-
 def test_a_single_source_weighs_one() -> None:
     features, labels = problem(n_sources=1)
     head = PromptHead(tower=(4,), epochs=1).fit(features, labels)
     assert np.array_equal(head.weights(features)[0], np.ones((600, 1), np.float32))
-
-
-def test_the_best_epoch_is_restored() -> None:
-    head, features, labels = fitted(epochs=12, learning_rate=0.3)
-    history = head.history
-    assert history.auc[history.best_epoch] == max(history.auc)
-    scores = head.decision_function(features)
-    assert _core.area_under_curve(scores, labels) == history.auc[history.best_epoch]
-    assert len(history.auc) <= 12
-
-
-def test_training_stops_when_patience_ends() -> None:
-    history = fitted(epochs=200, learning_rate=0.1, patience=2)[0].history
-    assert len(history.loss) - 1 - history.best_epoch == 2
-
-
-def test_without_validation_every_epoch_runs_and_the_last_is_kept() -> None:
-    features, labels = problem()
-    history = PromptHead(tower=(4,), epochs=6, patience=1).fit(features, labels).history
-    assert len(history.loss) == 6
-    assert history.best_epoch == 5
-    assert np.isnan(history.auc).all()
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -217,29 +154,6 @@ def test_parameters_survive_being_split_and_merged() -> None:
     assert np.array_equal(merged(split(flat, sizes), sizes, "state"), flat)
 
 
-def test_a_start_from_a_source_copies_its_prompt() -> None:
-    features, labels = problem()
-    still = {"tower": (4,), "epochs": 1, "learning_rate": 1e-30}
-    head = PromptHead(init="source:task1", **still).fit(features, labels)
-    assert np.array_equal(head.state()["prompt.E"], features.keys[1])
-    head = PromptHead(init="mean", **still).fit(features, labels)
-    assert np.allclose(head.state()["prompt.E"], features.keys.mean(axis=0), atol=1e-7)
-    gate = np.full((2, 7), 0.25, "f")
-    head = PromptHead(init="warm:old", warm={"old": {"gate.weight": gate}}, **still)
-    assert np.array_equal(head.fit(features, labels).state()["gate.weight"], gate)
-
-
-def test_a_race_keeps_the_start_with_the_best_validation() -> None:
-    features, labels = problem()
-    good = PromptHead(tower=(4,), epochs=20, learning_rate=1e-2).fit(features, labels).state()
-    head = PromptHead(tower=(4,), epochs=2, init="race", race_epochs=1, warm={"good": good})
-    history = head.fit(features, labels, (features, labels)).history
-    assert history.init == "warm:good"
-    names = ["random", "mean", "source:task0", "source:task1", "source:task2", "warm:good"]
-    assert list(history.race) == names
-    assert history.race["warm:good"] == max(history.race.values())
-
-
 @given(
     scores=st.lists(st.integers(0, 5), min_size=2, max_size=30),
     seed=st.integers(0, 100),
@@ -254,6 +168,22 @@ def test_the_area_under_the_curve_counts_pairs(scores: list[int], seed: int) -> 
         assert found == pytest.approx(twin.auc(values, labels), abs=1e-12)
 
 
+def test_contributions_are_what_their_definition_says() -> None:
+    head, features, _ = fitted()
+    weights, gate = head.weights(features)
+    lengths = np.linalg.norm(
+        (features.own - features.own.mean(0)) * head.state()["prompt.E"], axis=2
+    )
+    wanted = (gate[:, :1] * weights * lengths).mean(axis=0)
+    assert np.allclose(source_contributions(head, features), wanted, rtol=1e-4)
+    turned = features.select(("task2", "task0", "task1"))
+    assert np.allclose(source_contributions(head, turned), wanted[[2, 0, 1]], rtol=1e-4)
+    other = source_contributions(head, features, background=features.take(slice(5)))
+    assert not np.allclose(other, wanted)
+    with pytest.raises(ShapeError, match="share"):
+        source_contributions(fitted("share")[0], features)
+
+
 def test_foreign_rows_are_refused() -> None:
     head, features, _ = fitted()
     fields = {name: getattr(features, name) for name in ("x", "shared", "own", "sources", "keys")}
@@ -266,26 +196,3 @@ def test_foreign_rows_are_refused() -> None:
         head.predict_proba(Features(**fields, basis_key="backbone"))
     with pytest.raises(KinAtlasError, match="fit"):
         PromptHead().predict(features)
-
-
-def test_labels_that_cannot_teach_are_refused() -> None:
-    features, labels = problem()
-    head = PromptHead(epochs=1, tower=(4,))
-    with pytest.raises(ShapeError, match="both classes"):
-        head.fit(features, np.zeros(600))
-    with pytest.raises(ShapeError, match="validation labels: all 600 are 1"):
-        head.fit(features, labels, (features, np.ones(600)))
-    with pytest.raises(ShapeError, match="one for every row"):
-        head.fit(features, labels[:5])
-    with pytest.raises(NonFiniteError, match="row 0 is nan"):
-        head.fit(features, np.where(np.arange(600) == 0, np.nan, labels))
-    with pytest.raises(ShapeError, match="validation"):
-        PromptHead(init="race").fit(features, labels)
-    with pytest.raises(UnknownNameError, match="nobody"):
-        PromptHead(init="source:nobody").fit(features, labels)
-
-
-def test_a_training_that_diverges_says_so() -> None:
-    features, labels = problem()
-    with pytest.raises(NonFiniteError, match="learning_rate"):
-        PromptHead(tower=(4,), learning_rate=1e30, epochs=3).fit(features, labels)

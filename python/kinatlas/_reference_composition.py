@@ -197,7 +197,7 @@ def attention(prompts: Floats, query: Floats, tau: float, target: Floats | None 
     """
     everything = list(prompts) + ([] if target is None else [target])
     scores = np.array([prompt.max(axis=0) @ query for prompt in everything]) / tau
-    mixed = np.zeros_like(everything[0])
+    mixed: Floats = np.zeros_like(everything[0])
     for weight, prompt in zip(softmax(scores), everything, strict=True):
         mixed = mixed + weight * prompt
     return mixed if target is None else mixed + target

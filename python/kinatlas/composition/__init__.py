@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kinatlas.composition.compose import Composition, compose_prompts
+from kinatlas.composition.contributions import source_contributions
 from kinatlas.composition.features import Features
 from kinatlas.composition.fitting import TrainingHistory
 from kinatlas.composition.head import PromptHead
@@ -15,4 +16,5 @@ __all__ = [
     "PromptHead",
     "TrainingHistory",
     "compose_prompts",
+    "source_contributions",
 ]

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from kinatlas import _core
-from kinatlas._checks import check_known, check_known_all, check_names
+from kinatlas._checks import check_known, check_known_all, check_names, quoted
 from kinatlas.composition.features import Features
 from kinatlas.composition.fitting import Fitted, TrainingHistory, run
 from kinatlas.composition.labels import as_labels
 from kinatlas.composition.settings import HeadSettings
-from kinatlas.composition.starts import Sizes, merged, split
+from kinatlas.composition.starts import Sizes, merged, split, tower_of
 from kinatlas.errors import KinAtlasError, ShapeError
 
 __all__ = ["PromptHead", "TrainingHistory"]
@@ -223,6 +223,14 @@ class PromptHead:
         """Number of trained parameters."""
         return len(self._known().parameters)
 
+    def __repr__(self) -> str:
+        if self._fitted is None:
+            return f"PromptHead of mode {self.settings.mode!r}, not trained"
+        return (
+            f"PromptHead of mode {self.settings.mode!r}: {self.n_parameters} parameters, sources "
+            f"{quoted(self.sources)}, basis {self.basis_key[:12]!r}"
+        )
+
     def state(self) -> dict[str, Floats]:
         """Return a copy of every tensor by its name in files: prompt.E, proj.0.weight and so on."""
         fitted = self._known()
@@ -263,7 +271,7 @@ class PromptHead:
                 "least one source"
             )
         order = sorted(range(len(names)), key=names.__getitem__)
-        tower = _tower_of(state)
+        tower = tower_of(state)
         head = cls(tower=tower, **settings)
         # Without a gate no input is read, and any width of it will do.
         dim = int(np.shape(state["gate.weight"])[-1]) if "gate.weight" in state else 1
@@ -280,13 +288,3 @@ class PromptHead:
             None,
         )
         return head
-
-
-def _tower_of(state: Mapping[str, Any]) -> list[int]:
-    """Return the widths of the hidden layers that a state's tower has."""
-    widths: list[int] = []
-    while f"tower.{2 * len(widths)}.weight" in state:
-        widths.append(len(state[f"tower.{2 * len(widths)}.weight"]))
-    if not widths:
-        raise ShapeError("state has no tensor 'tower.0.weight', expected the tower of a head")
-    return widths[:-1]

@@ -13,7 +13,7 @@ from kinatlas._checks import check_known
 from kinatlas.composition.settings import HeadSettings
 from kinatlas.errors import NonFiniteError, ShapeError
 
-__all__ = ["Sizes", "candidates", "merged", "split", "starting_point"]
+__all__ = ["Sizes", "candidates", "merged", "split", "starting_point", "tower_of"]
 
 Floats = npt.NDArray[np.float32]
 #: dim, width, number of sources, tower, mode.
@@ -82,3 +82,13 @@ def merged(tensors: Mapping[str, Any], sizes: Sizes, label: str) -> Floats:
             raise NonFiniteError(f"{label}: tensor {name!r} holds NaN or infinity")
         parts.append(values.ravel())
     return np.concatenate(parts)
+
+
+def tower_of(state: Mapping[str, Any]) -> list[int]:
+    """Return the widths of the hidden layers that a state's tower has."""
+    widths: list[int] = []
+    while f"tower.{2 * len(widths)}.weight" in state:
+        widths.append(len(state[f"tower.{2 * len(widths)}.weight"]))
+    if not widths:
+        raise ShapeError("state has no tensor 'tower.0.weight', expected the tower of a head")
+    return widths[:-1]
