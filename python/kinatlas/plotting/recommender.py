@@ -34,16 +34,16 @@ def plot_source_evidence(
     "sources of 'wish'"
     """
     order = evidence.leave_one_out[:, 0].argsort()
-    ax = new_axes(ax, 5.4 + room_for(evidence.sources), 1.3 + 0.35 * len(order))
+    labels = [
+        f"{as_written(evidence.sources[at])}  weight {evidence.mean_weight[at]:.2f}" for at in order
+    ]
+    ax = new_axes(ax, 5.4 + room_for(labels), 1.3 + 0.35 * len(order))
     verdicts = evidence.verdicts
     for height, at in enumerate(order):
         rise, low, high = evidence.leave_one_out[at]
         colour = _COLOURS[verdicts[evidence.sources[at]]]
         ax.hlines(height, low, high, color=colour, linewidth=4, alpha=0.5)
         ax.scatter(rise, height, color=colour, zorder=3, s=26)
-    labels = [
-        f"{as_written(evidence.sources[at])}  weight {evidence.mean_weight[at]:.2f}" for at in order
-    ]
     ax.axvline(0.0, color=GREY, linewidth=1)
     ax.set_yticks(range(len(order)), labels)
     ax.set_ylim(-0.6, len(order) - 0.4)
