@@ -69,6 +69,7 @@ bench: dev ## measure our kernels beside their peers, in one run
 	$(BIN)/python benches/behavior.py
 	$(BIN)/python benches/scale_out.py
 	$(BIN)/python benches/retrieval.py
+	$(BIN)/python benches/recommender.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benches/transferability.py
 
 fixtures: dev ## rewrite tests/fixtures with today's peft

@@ -6,6 +6,7 @@
 //! except that `evaluation` stands on `selection`, and `consistency` on both.
 
 pub mod behavior;
+pub mod composition;
 pub mod consistency;
 pub mod element;
 pub mod embeddings;

@@ -48,6 +48,7 @@ def test_importing_the_package_loads_no_framework_and_no_room_it_does_not_need()
     assert not heavy & set(loaded)
     rooms = {
         "kinatlas.behavior",
+        "kinatlas.composition",
         "kinatlas.icl",
         "kinatlas.plotting",
         "kinatlas.datasets",

@@ -47,6 +47,7 @@ BESIDE = {"torch", "sklearn"}
 TWINS = {
     "_reference",
     "_reference_behavior",
+    "_reference_composition",
     "_reference_consistency",
     "_reference_embeddings",
     "_reference_evaluation",

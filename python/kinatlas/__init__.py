@@ -35,11 +35,22 @@ from kinatlas.similarity import (
 from kinatlas.tasks import Atlas, LowRank, LowRankAtlas, Task, split_seeds
 
 if TYPE_CHECKING:
-    from kinatlas import behavior, consistency, datasets, distributed, icl, plotting, superposition
+    from kinatlas import (
+        behavior,
+        composition,
+        consistency,
+        datasets,
+        distributed,
+        icl,
+        plotting,
+        superposition,
+    )
     from kinatlas.behavior import embed_behavior
+    from kinatlas.composition import compose_prompts
 else:
     _LAZY = (
         "behavior",
+        "composition",
         "consistency",
         "datasets",
         "distributed",
@@ -58,6 +69,10 @@ else:
             from kinatlas.behavior import embed_behavior
 
             return embed_behavior
+        if name == "compose_prompts":
+            from kinatlas.composition import compose_prompts
+
+            return compose_prompts
         raise AttributeError(f"module 'kinatlas' has no attribute {name!r}")
 
 
@@ -77,6 +92,8 @@ __all__ = [
     "__version__",
     "behavior",
     "compare_methods",
+    "compose_prompts",
+    "composition",
     "consistency",
     "datasets",
     "distributed",

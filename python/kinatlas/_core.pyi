@@ -514,3 +514,60 @@ def ridge_left_out(
 ) -> npt.NDArray[np.float64]: ...
 def symmetric_root(covariance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]: ...
 def behavior_shares(responses: npt.NDArray[np.float64]) -> tuple[list[str], list[float]]: ...
+
+# dim, width, number of sources, tower, mode.
+_HeadSizes: TypeAlias = tuple[int, int, int, list[int], str]
+# tau, beta_kl, penalty on the tower's weights.
+_HeadAims: TypeAlias = tuple[float, float, float]
+_Singles: TypeAlias = npt.NDArray[np.float32]
+_Labels: TypeAlias = npt.NDArray[np.bool_]
+# sizes, aims, keys [n_sources * width] in the order of the head.
+_Head: TypeAlias = tuple[_HeadSizes, _HeadAims, _Singles]
+# x [n, dim], shared [n, width], own [n, n_own, width], expert of each source of the head.
+_Rows: TypeAlias = tuple[_Singles, _Singles, _Singles, list[int]]
+
+def head_tensors(sizes: _HeadSizes) -> list[tuple[str, list[int]]]: ...
+def head_initial(sizes: _HeadSizes, seed: int) -> _Floats: ...
+
+# pace: learning rate, rows of a batch, epochs, patience, seed.
+# returns parameters, (loss, AUC, log-loss) of every epoch, number of the best.
+def head_train(
+    head: _Head,
+    start: _Singles,
+    table: tuple[_Rows, _Labels],
+    validation: tuple[_Rows, _Labels] | None,
+    pace: tuple[float, int, int, int, int],
+    n_threads: int | None = None,
+    progress: _Progress | None = None,
+) -> tuple[_Singles, list[tuple[float, float, float]], int]: ...
+
+# returns logits [n], weights [n * n_sources], gate [n * 2].
+def head_answer(
+    head: _Head, parameters: _Singles, table: _Rows, n_threads: int | None = None
+) -> list[_Singles]: ...
+def head_slopes(
+    head: tuple[_HeadSizes, _HeadAims, _Floats],
+    parameters: _Floats,
+    table: tuple[tuple[_Floats, _Floats, _Floats, list[int]], _Labels],
+) -> tuple[float, _Floats]: ...
+def area_under_curve(scores: _Floats, labels: _Labels) -> float | None: ...
+
+# numbers, sources, rows of weights, whether every row of weights has values of its own.
+_Mixed: TypeAlias = tuple[_Floats, int, int, bool]
+
+def mix_sources(values: _Mixed, weights: _Floats) -> _Floats: ...
+def mix_slopes(values: _Mixed, upstream: _Floats) -> _Floats: ...
+def attention_weights(queries: _Floats, keys: _Floats, dim: int, sharpness: float) -> _Floats: ...
+def attention_slopes(
+    weights: _Floats, flow: _Floats, keys: _Floats, dim: int, sharpness: float
+) -> _Floats: ...
+def hadamard_prompt(shared: _Floats, columns: _Floats, rows: _Floats, n_ranks: int) -> _Floats: ...
+def hadamard_inner(
+    first: tuple[_Floats, _Floats],
+    second: tuple[_Floats, _Floats],
+    n_ranks: int,
+    shared: _Floats | None = None,
+) -> float: ...
+def hadamard_canonical(
+    columns: _Floats, rows: _Floats, n_ranks: int
+) -> tuple[_Floats, _Floats]: ...

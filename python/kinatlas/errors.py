@@ -7,6 +7,7 @@ keeps working. A message says what was given, where, what was wanted, and the wa
 from __future__ import annotations
 
 __all__ = [
+    "CollapsedEnvironmentsWarning",
     "DTypeError",
     "DegenerateRankingWarning",
     "EndpointError",
@@ -108,6 +109,10 @@ class WorkerError(KinAtlasError, RuntimeError):
 
 class KinAtlasWarning(UserWarning):
     """Base of every warning kinatlas gives."""
+
+
+class CollapsedEnvironmentsWarning(KinAtlasWarning):
+    """A critic whose classes are so uneven that it only learns to spot the rare one."""
 
 
 class DegenerateRankingWarning(KinAtlasWarning):

@@ -12,6 +12,7 @@
 //! bit of it.
 
 mod aligned;
+mod gemm;
 mod panels;
 mod product;
 mod registers;
@@ -20,6 +21,7 @@ mod squares;
 mod vector;
 
 pub use aligned::Aligned;
+pub use gemm::{Operand, multiply, multiply_add};
 pub use panels::Panels;
 pub use product::{
     Inner, PANEL, SquaredDifference, Term, Tile, TokenPanels, for_each_row, for_each_tile,

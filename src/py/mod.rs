@@ -3,6 +3,8 @@
 mod behavior;
 mod blocks;
 mod comparison;
+mod composing;
+mod composition;
 mod consistency;
 mod convert;
 mod decide;
@@ -38,6 +40,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     behavior::register(module)?;
     blocks::register(module)?;
     comparison::register(module)?;
+    composing::register(module)?;
+    composition::register(module)?;
     consistency::register(module)?;
     embeddings::register(module)?;
     files::register(module)?;

@@ -5,6 +5,7 @@ from kinatlas.plotting.decisions import plot_critical_difference, plot_gains, pl
 from kinatlas.plotting.evaluation import plot_evaluation
 from kinatlas.plotting.icl import plot_decoupling_map, plot_loss_curves
 from kinatlas.plotting.ranking import plot_ranking
+from kinatlas.plotting.recommender import plot_source_evidence
 from kinatlas.plotting.similarity import plot_similarity
 from kinatlas.plotting.superposition import (
     plot_layer_sweep,
@@ -32,5 +33,6 @@ __all__ = [
     "plot_shares",
     "plot_similarity",
     "plot_simplex",
+    "plot_source_evidence",
     "plot_variance",
 ]

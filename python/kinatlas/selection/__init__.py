@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from kinatlas.selection.behavior import behavior_matrix
+from kinatlas.selection.evidence import SourceEvidence, explain_sources
 from kinatlas.selection.rank import rank_sources
 from kinatlas.selection.ranking import NO_TRANSFER, RankedSource, Ranking
+from kinatlas.selection.transfer_verdict import TransferVerdict, judge_transfer
 from kinatlas.selection.transferability import transferability_matrix
 from kinatlas.selection.uncertainty import RankUncertainty
 
@@ -13,7 +15,11 @@ __all__ = [
     "RankUncertainty",
     "RankedSource",
     "Ranking",
+    "SourceEvidence",
+    "TransferVerdict",
     "behavior_matrix",
+    "explain_sources",
+    "judge_transfer",
     "rank_sources",
     "transferability_matrix",
 ]

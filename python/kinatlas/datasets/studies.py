@@ -1,7 +1,4 @@
-"""Real trained prompts with their measured transfer, bundled as numbers.
-
-Nothing is downloaded: the arrays and tables ship with the package, each with its provenance.
-"""
+"""Real trained prompts with their measured transfer, and real answers, bundled as numbers."""
 
 from __future__ import annotations
 
