@@ -17,6 +17,7 @@ mod product;
 mod registers;
 pub mod simd;
 mod squares;
+mod sums;
 mod vector;
 
 pub use aligned::Aligned;
@@ -26,4 +27,5 @@ pub use product::{
 };
 pub use registers::clear_registers;
 pub use squares::row_squares;
-pub use vector::{Ray, dot, mean_row, unit};
+pub use sums::add_rows;
+pub use vector::{Ray, cosine, dot, mean_row, unit};

@@ -10,7 +10,7 @@ use crate::similarity::grid::{Direction, Sides};
 use crate::similarity::prepare::Normalize;
 use crate::similarity::{Kernel, Settings, similarity};
 use crate::threads::Monitor;
-use crate::tokens::{Stored, Tokens};
+use crate::tokens::Stored;
 
 /// Both sides as they are stored; without targets the sources are their own.
 #[derive(Debug, Clone, Copy)]
@@ -162,7 +162,7 @@ fn replace_extraordinary(
         let is_wide =
             sources.binary_search(&source).is_ok() || targets.binary_search(&target).is_ok();
         if is_wide {
-            let (source, target) = (alone(sides.sources, source), alone(stored, target));
+            let (source, target) = (sides.sources.alone(source), stored.alone(target));
             let sides = Sides {
                 sources: &source,
                 targets: Some(&target),
@@ -174,14 +174,4 @@ fn replace_extraordinary(
         }
     }
     Ok(())
-}
-
-fn alone(stored: Stored<'_>, task: usize) -> Tokens {
-    let bounds = stored.offsets();
-    let rows = bounds[task]..bounds[task + 1];
-    Tokens {
-        offsets: vec![0, rows.len()],
-        dim: stored.dim(),
-        buffer: stored.widen_rows(rows),
-    }
 }
