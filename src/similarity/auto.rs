@@ -147,6 +147,7 @@ fn percent(part: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tokens::Tokens;
 
     fn decided(tasks: &[Vec<f64>], dim: usize) -> Decision {
         let mut offsets = vec![0];

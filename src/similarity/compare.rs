@@ -29,6 +29,8 @@ pub enum Precision {
     Auto,
     /// `f32` products, `f64` means.
     Single,
+    /// Tokens rounded to bfloat16, their products added in `f32`, `f64` means.
+    Half,
     /// `f64` throughout.
     Double,
 }
@@ -39,6 +41,7 @@ impl Precision {
         match name {
             "auto" => Ok(Self::Auto),
             "float32" => Ok(Self::Single),
+            "bf16" => Ok(Self::Half),
             "float64" => Ok(Self::Double),
             _ => Err(Error::UnknownName(format!("precision '{name}' is unknown"))),
         }
@@ -98,6 +101,7 @@ pub fn compare(
         targets,
         frame: &frame,
         normalize: question.normalize,
+        rounds: question.precision == Precision::Half,
     };
     let (scores, single) = scored(&sides, settings, reduction, monitor)?;
     let alignment = inspects
@@ -125,6 +129,7 @@ pub fn part(
         targets: Some(targets),
         frame,
         normalize: question.normalize,
+        rounds: question.precision == Precision::Half,
     };
     Ok(scored(&sides, &question.settings, reduction, monitor)?.0)
 }
@@ -147,7 +152,10 @@ fn scored(
     monitor: &Monitor,
 ) -> Result<(Vec<f64>, Option<(f64, &'static str)>)> {
     if let Some(reduction) = reduction {
-        let path = Path::chosen()?;
+        let path = match sides.rounds {
+            true => Path::for_bf16()?,
+            false => Path::chosen()?,
+        };
         let (scores, bound) = single::scores(path, sides, settings, reduction, monitor)?;
         check_finite(&scores, sides.sources.n_tasks())?;
         return Ok((scores, Some((bound, path.name()))));
@@ -177,11 +185,16 @@ fn in_single(
         Precision::Double => Ok(None),
         Precision::Auto if is_double(sources) || targets.is_some_and(is_double) => Ok(None),
         Precision::Auto => Ok(reduction),
-        Precision::Single if reduction.is_none() => Err(Error::Value(format!(
-            "precision='float32': {} has no single-precision form; max_pairwise, topk_mean and \
+        Precision::Single | Precision::Half if reduction.is_none() => Err(Error::Value(format!(
+            "precision='{}': {} has no single-precision form; max_pairwise, topk_mean and \
              soft_max have; use precision='auto'",
+            if question.precision == Precision::Half {
+                "bf16"
+            } else {
+                "float32"
+            },
             question.settings.kernel.about().name
         ))),
-        Precision::Single => Ok(reduction),
+        Precision::Single | Precision::Half => Ok(reduction),
     }
 }

@@ -148,6 +148,7 @@ pub fn similarity(sides: &Sides<'_>, settings: &Settings, monitor: &Monitor) -> 
                 targets: sides.targets.map(Tokens::stored),
                 frame: sides.frame,
                 normalize: sides.normalize,
+                rounds: false,
             };
             return means::of_means(&sides, settings.kernel, monitor);
         }

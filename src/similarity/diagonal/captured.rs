@@ -63,7 +63,7 @@ impl Captured<'_> {
     /// parts. The number is that of products in `f64`.
     pub fn fraction(&self, source: &Prompt, target: &Prompt) -> Result<f64> {
         // Both tokens were rounded to `f32`, and the margin holds for two scores.
-        let bound = error_bound(self.stored.dim(), (1.0, 1.0), Reduction::Best, true);
+        let bound = error_bound(self.stored.dim(), (1.0, 1.0), None, Reduction::Best, true);
         let margin = 2.001 * bound as f32;
         let (own, others) = self.own_and_others(source, target);
         let mut count = 0.0;

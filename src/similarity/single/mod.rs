@@ -39,3 +39,5 @@ pub enum Reduction {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_bf16;
