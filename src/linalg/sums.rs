@@ -125,7 +125,7 @@ mod tests {
         let rows = [3e200, 4e200, 0.0, 0.0, 3e-320, 0.0, 0.0, -2.0, 0.6, 0.8];
         let mut sums = [0.0; 2];
         add_rows(&rows, true, &mut sums);
-        assert!((sums[0] - 2.2).abs() < 1e-15 && (sums[1] + 0.4).abs() < 1e-15);
+        assert!((sums[0] - 2.2).abs() < 1e-15 && (sums[1] - 0.6).abs() < 1e-15);
         let mut raw = [1.0; 2];
         add_rows(&[3.0f32, 4.0, 1.0, 0.0], false, &mut raw);
         assert_eq!(raw, [5.0, 5.0]);

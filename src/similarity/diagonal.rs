@@ -60,16 +60,32 @@ pub fn alignment(stored: &Stored<'_>, frame: &Frame, monitor: &Monitor) -> Resul
             .ok()
             .and_then(|at| prompts[at].as_ref())
     };
-    let fractions = pairs
+    // One product serves a pair in both orders.
+    let mut products: Vec<(usize, usize)> =
+        pairs.iter().map(|&(a, b)| (a.min(b), a.max(b))).collect();
+    products.sort_unstable();
+    products.dedup();
+    let both = products
         .par_iter()
-        .map(|&(source, target)| {
+        .map(|&(left, right)| {
             monitor.tick(0)?;
-            match (found(source), found(target)) {
-                (Some(source), Some(target)) => captured.fraction(source, target),
-                _ => Ok(0.0),
+            match (found(left), found(right)) {
+                (Some(left), Some(right)) => captured.fractions(left, right),
+                _ => Ok((0.0, 0.0)),
             }
         })
-        .collect::<Result<Vec<f64>>>()?;
+        .collect::<Result<Vec<(f64, f64)>>>()?;
+    let fraction = |&(source, target): &(usize, usize)| {
+        let product = (source.min(target), source.max(target));
+        products.binary_search(&product).map_or(0.0, |at| {
+            if source < target {
+                both[at].0
+            } else {
+                both[at].1
+            }
+        })
+    };
+    let fractions = pairs.iter().map(fraction).collect();
     let (mean, median) = mean_and_median(fractions);
     Ok(Alignment {
         diagonal_fraction: mean,

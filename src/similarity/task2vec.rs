@@ -80,7 +80,8 @@ impl<'a> Score<'a> {
             }),
             Score::Jsd => {
                 let both = |h: f64, g: f64| {
-                    0.5 * (divergence(2.0 * g / (h + g)) + divergence(2.0 * h / (h + g)))
+                    let (v, w) = (share(g, h, 0.0), share(h, g, 0.0));
+                    0.5 * (divergence(2.0 * v) + divergence(2.0 * w))
                 };
                 -sum(source, target, both) / source.len() as f64
             }
@@ -109,11 +110,20 @@ fn larger(first: f64, second: f64) -> f64 {
     }
 }
 
+/// `part / (part + rest + guard)`, also where that sum leaves the range of numbers.
+fn share(part: f64, rest: f64, guard: f64) -> f64 {
+    let total = part + rest + guard;
+    if total.is_finite() {
+        part / total
+    } else {
+        0.5 * part / (0.5 * part + 0.5 * rest)
+    }
+}
+
 fn cosine(source: &[f64], target: &[f64]) -> f64 {
     let (mut inner, mut of_source, mut of_target) = (0.0, 0.0, 0.0);
     for (&h, &g) in source.iter().zip(target) {
-        let total = h + g + GUARD;
-        let (u, w) = (h / total, g / total);
+        let (u, w) = (share(h, g, GUARD), share(g, h, GUARD));
         inner += u * w;
         of_source += u * u;
         of_target += w * w;

@@ -49,18 +49,20 @@ pub fn pack(rows: &[f32], dim: usize, out: &mut [f32]) {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 pub unsafe fn keep_best(scores: &[f32], scales: &[f32], best: &mut [f32]) {
-    let Some((best, _)) = best.split_first_chunk_mut::<32>() else {
-        return;
-    };
-    // By value, so that it stays in registers.
-    let mut running = *best;
-    for (scores, &scale) in scores.as_chunks::<32>().0.iter().zip(scales) {
-        for (best, score) in running.iter_mut().zip(scores) {
-            let score = score * scale;
-            *best = if score > *best { score } else { *best };
+    use std::arch::x86_64::*;
+    assert!(best.len() == 32);
+    let out = best.as_mut_ptr();
+    // SAFETY: 32 numbers were checked just now, and every row has as many.
+    unsafe {
+        let (mut low, mut high) = (_mm512_loadu_ps(out), _mm512_loadu_ps(out.add(16)));
+        for (row, &scale) in scores.chunks_exact(32).zip(scales) {
+            let (row, scale) = (row.as_ptr(), _mm512_set1_ps(scale));
+            low = _mm512_max_ps(low, _mm512_mul_ps(_mm512_loadu_ps(row), scale));
+            high = _mm512_max_ps(high, _mm512_mul_ps(_mm512_loadu_ps(row.add(16)), scale));
         }
+        _mm512_storeu_ps(out, low);
+        _mm512_storeu_ps(out.add(16), high);
     }
-    *best = running;
 }
 
 /// Multiplies each row of 32 scores by its scale.

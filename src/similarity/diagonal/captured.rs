@@ -59,57 +59,63 @@ impl Captured<'_> {
         }))
     }
 
-    /// Part of the source's tokens whose best target token has the same number; ties count in
-    /// parts. The number is that of products in `f64`.
-    pub fn fraction(&self, source: &Prompt, target: &Prompt) -> Result<f64> {
-        // Both tokens were rounded to `f32`, and the margin holds for two scores.
+    /// Part of the left prompt's tokens whose best partner on the right has the same number, and the
+    /// other way round; ties count in parts. The numbers are those of products in `f64`.
+    pub fn fractions(&self, left: &Prompt, right: &Prompt) -> Result<(f64, f64)> {
+        let (own, beside) = self.own_and_others(left, right);
+        let fraction = |source, target, others: &[f32]| match self.certain(&own, others) {
+            Some(fraction) => Ok(fraction),
+            None => self.fraction_in_double(source, target),
+        };
+        let forth = fraction(left, right, &beside.0)?;
+        Ok((forth, fraction(right, left, &beside.1)?))
+    }
+
+    // Part of the tokens whose own score is the best, unless rounding could have decided.
+    fn certain(&self, own: &[f32], others: &[f32]) -> Option<f64> {
+        // Tokens were rounded to `f32` as well, and the margin holds for two scores.
         let bound = error_bound(self.stored.dim(), (1.0, 1.0), None, Reduction::Best, true);
         let margin = 2.001 * bound as f32;
-        let (own, others) = self.own_and_others(source, target);
         let mut count = 0.0;
-        for (own, other) in own.into_iter().zip(others) {
+        for (own, other) in own.iter().zip(others) {
             if (own - other).abs() <= margin {
-                return self.fraction_in_double(source, target);
+                return None;
             }
             count += f64::from(u8::from(own > other));
         }
-        Ok(count / source.n_tokens as f64)
+        Some(count / own.len() as f64)
     }
 
-    // Of every source token: the score with the target token of its number, and the best other.
-    fn own_and_others(&self, source: &Prompt, target: &Prompt) -> (Vec<f32>, Vec<f32>) {
+    // Of every position: the score of the two tokens there, and the best other score of either.
+    fn own_and_others(&self, left: &Prompt, right: &Prompt) -> (Vec<f32>, (Vec<f32>, Vec<f32>)) {
         let (dim, width, height) = (self.stored.dim(), self.path.lanes(), self.path.rows());
-        let n_lanes = source.panels.as_slice().len() / dim;
-        let mut own = vec![f32::NEG_INFINITY; n_lanes];
-        let mut others = own.clone();
+        let n_tokens = left.n_tokens;
+        let mut own = vec![f32::NEG_INFINITY; n_tokens];
+        let (mut forth, mut back) = (own.clone(), own.clone());
         let ones = vec![1.0; height];
         let mut scores = vec![0.0; width * height];
-        let panels = source.panels.as_slice().chunks_exact(width * dim);
-        for (number, panel) in panels.enumerate() {
-            let first = number * width;
-            let others = &mut others[first..first + width];
-            let tiles = target.tiles.as_slice().chunks_exact(height * dim);
-            for (number, tile) in tiles.enumerate() {
-                let (tile, start) = (Tile::Packed(tile), number * height);
-                if start >= first + width || start + height <= first {
-                    self.path.best(panel, tile, &ones, others);
-                    continue;
-                }
-                self.path.scores(panel, tile, &ones, &mut scores);
-                let rows = (start..target.n_tokens).zip(scores.chunks_exact_mut(width));
-                for (row, scores) in rows {
-                    if (first..first + width).contains(&row) {
+        let panels = left.panels.as_slice().chunks_exact(width * dim);
+        for (panel, first) in panels.zip((0..).step_by(width)) {
+            let lanes = first..(first + width).min(n_tokens);
+            let tiles = right.tiles.as_slice().chunks_exact(height * dim);
+            for (tile, start) in tiles.zip((0..).step_by(height)) {
+                self.path
+                    .scores(panel, Tile::Packed(tile), &ones, &mut scores);
+                for (row, scores) in (start..n_tokens).zip(scores.chunks_exact_mut(width)) {
+                    if lanes.contains(&row) {
                         let slot = &mut scores[row - first];
                         own[row] = std::mem::replace(slot, f32::NEG_INFINITY);
                     }
-                    for (other, &score) in others.iter_mut().zip(&*scores) {
-                        *other = if score > *other { score } else { *other };
+                    keep_larger(&mut forth[lanes.clone()], scores);
+                    let mut running = [back[row]; 8];
+                    for chunk in scores[..lanes.len()].chunks(8) {
+                        keep_larger(&mut running, chunk);
                     }
+                    back[row] = running.into_iter().fold(back[row], f32::max);
                 }
             }
         }
-        own.truncate(source.n_tokens);
-        (own, others)
+        (own, (forth, back))
     }
 
     fn fraction_in_double(&self, source: &Prompt, target: &Prompt) -> Result<f64> {
@@ -128,6 +134,12 @@ impl Captured<'_> {
             }
         });
         Ok(count / source.n_tokens as f64)
+    }
+}
+
+fn keep_larger(best: &mut [f32], scores: &[f32]) {
+    for (best, &score) in best.iter_mut().zip(scores) {
+        *best = if score > *best { score } else { *best };
     }
 }
 
@@ -164,8 +176,10 @@ mod tests {
                 let captured = Captured { path, stored, frame };
                 let prompts = [0, 1].map(|task| captured.prompt(task).unwrap());
                 if let [Some(source), Some(target)] = &prompts {
-                    let found = captured.fraction(source, target).unwrap();
-                    prop_assert_eq!(found, captured.fraction_in_double(source, target).unwrap());
+                    let found = captured.fractions(source, target).unwrap();
+                    let forth = captured.fraction_in_double(source, target).unwrap();
+                    let back = captured.fraction_in_double(target, source).unwrap();
+                    prop_assert_eq!(found, (forth, back));
                 }
             }
         }
@@ -190,9 +204,9 @@ mod tests {
                 frame,
             };
             let source = captured.prompt(0).unwrap().unwrap();
-            let (own, others) = captured.own_and_others(&source, &source);
-            assert!(own.iter().zip(&others).all(|(own, other)| own > other));
-            assert_eq!(captured.fraction(&source, &source).unwrap(), 1.0);
+            let (own, beside) = captured.own_and_others(&source, &source);
+            assert_eq!(captured.certain(&own, &beside.0), Some(1.0));
+            assert_eq!(captured.certain(&own, &beside.1), Some(1.0));
         }
     }
 }

@@ -7,8 +7,7 @@ use std::ops::Range;
 use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
-use crate::linalg::row_squares;
-use crate::linalg::simd::rounded_to_bf16;
+use crate::linalg::{round_row, row_squares};
 use crate::similarity::centre::Frame;
 use crate::similarity::prepare::Normalize;
 use crate::tokens::Stored;
@@ -192,7 +191,7 @@ impl<'a> Rows<'a> {
     // square of what rounding to bfloat16 moved the token by.
     fn fill(&self, at: usize, task: usize, row: &mut [f32]) -> (bool, f64) {
         let was_lost = self.fill_single(at, task, row);
-        let error = if self.rounds { round(row) } else { 0.0 };
+        let error = if self.rounds { round_row(row) } else { 0.0 };
         (was_lost, error)
     }
 
@@ -220,20 +219,6 @@ impl<'a> Rows<'a> {
         }
         largest > 0.0 && !ORDINARY.contains(&largest)
     }
-}
-
-// Rounds a token to bfloat16; the square of what that moved it by.
-fn round(row: &mut [f32]) -> f64 {
-    let mut sums = [0.0; 8];
-    for chunk in row.chunks_mut(8) {
-        for (sum, value) in sums.iter_mut().zip(chunk) {
-            let near = rounded_to_bf16(*value);
-            let error = f64::from(*value - near);
-            *sum += error * error;
-            *value = near;
-        }
-    }
-    sums.into_iter().sum()
 }
 
 // The root of a ratio of squares; a zero token does not move.
