@@ -267,6 +267,19 @@ mod tests {
     }
 
     #[test]
+    fn diagonals_near_the_largest_number_are_compared_as_smaller_ones() {
+        let small = [[1.0, 1.6], [1.7, 0.2]];
+        let large = small.map(|row| row.map(|h| h * 1e308));
+        let middle = small.map(|row| row.map(|h| h * 1e150));
+        for score in [Score::Cosine, Score::Kl, Score::Jsd] {
+            let (found, expected) = (scores(&large, score), scores(&middle, score));
+            for (found, expected) in found.unwrap().iter().zip(expected.unwrap()) {
+                assert!((found - expected).abs() < 1e-15, "{score:?} {found} {expected}");
+            }
+        }
+    }
+
+    #[test]
     fn what_is_no_fisher_diagonal_is_refused() {
         assert!(scores(&[[1.0, -1.0]], Score::Cosine).is_err());
         assert!(scores(&[[1.0, 0.0]], Score::Kl).is_err());

@@ -14,12 +14,11 @@
 //! `Path` chooses and is all that the rest of the crate sees. A product is one chain of additions
 //! over `dim`, in order, whichever tile it falls into; the fused paths agree bit for bit.
 //!
-//! Another element type is another table: bfloat16 for `vdpbf16ps` packs pairs of coordinates
-//! (`[dim / 2][lanes][2]`), int8 for `vpdpbusd` fours; panels then count 32-bit words, the loop has
-//! one instruction changed, ends and checks stay. `Kernel` would take the element as a parameter,
-//! `similarity::single` (lanes, blocks, items) only passes slices on. AMX wants 16 x 16 tiles of
-//! words and a reducer that reads them from the first-level cache: that is `scores`. NEON is left
-//! to the compiler, through `portable`.
+//! `amx` and `avx512bf16` are two more tables, for tokens rounded to bfloat16. `pairs` packs them, two
+//! coordinates to a word of 32 bits: panels and tiles then count words, checks stay, and
+//! `similarity::single` (lanes, blocks, items) passes slices on as ever. Each adds in an order of
+//! its own, and products of bfloat16 are exact in `f32`, so that any other table serves as well.
+//! NEON is left to the compiler, through `portable`.
 //!
 //! Measured on an Intel Xeon (two 512-bit FMA units, 48 KB L1d, 2 MB L2 a core), shared with other
 //! jobs, best of 25, share of the FMA peak measured in turns: 14 x 32 AVX-512, packed tiles 97.7 %
