@@ -30,11 +30,12 @@ def numpy_one_product(sources: np.ndarray, targets: np.ndarray) -> Scores:
     return products.reshape(n_t, m, n_s, n).max(1).mean(2)
 
 
-def best_blas(sources: np.ndarray, targets: np.ndarray) -> Scores:
+def best_blas(sources: np.ndarray, targets: np.ndarray, dtype: str = "float32") -> Scores:
     """Blocks through oneDNN with targets laid token by token, so that maxima run over long rows."""
     import torch
 
-    a, b = torch.from_numpy(sources), torch.from_numpy(targets)
+    kind = getattr(torch, dtype)
+    a, b = torch.from_numpy(sources).to(kind), torch.from_numpy(targets).to(kind)
     (n_s, n, dim), (n_t, m, _) = a.shape, b.shape
     found = torch.empty(n_t, n_s)
     step_t, step_s = max(1, TARGET_ROWS // m), max(1, SOURCE_ROWS // n)
@@ -45,8 +46,13 @@ def best_blas(sources: np.ndarray, targets: np.ndarray) -> Scores:
         for s0 in range(0, n_s, step_s):
             part = a[s0 : s0 + step_s]
             scores = (laid @ part.reshape(-1, dim).T).view(m, k, len(part), n)
-            found[t0 : t0 + k, s0 : s0 + len(part)] = scores.amax(0).mean(2)
+            found[t0 : t0 + k, s0 : s0 + len(part)] = scores.amax(0).float().mean(2)
     return found.numpy()
+
+
+def torch_bf16(sources: np.ndarray, targets: np.ndarray) -> Scores:
+    """The same with tokens rounded to bfloat16: AMX where the processor has it."""
+    return best_blas(sources, targets, "bfloat16")
 
 
 def torch_einsum(sources: np.ndarray, targets: np.ndarray) -> Scores:
@@ -149,6 +155,7 @@ def _installed(
 STACKED = _installed(
     {
         "best BLAS (torch, oneDNN)": ("torch", best_blas),
+        "torch bf16": ("torch", torch_bf16),
         "numpy one product": ("numpy", numpy_one_product),
         "numpy loop": ("numpy", numpy_loop),
         "torch einsum": ("torch", torch_einsum),

@@ -8,13 +8,14 @@ pub trait Element: Copy + Send + Sync + 'static {
     /// The name users see, equal to NumPy's where NumPy has the type.
     const NAME: &'static str;
 
-    /// The same value as `f64`, exactly.
+    /// The same value as `f64`, exactly. Inlined always, or loops over tokens are not vectorised.
     fn widen(self) -> f64;
 }
 
 impl Element for f16 {
     const NAME: &'static str = "float16";
 
+    #[inline(always)]
     fn widen(self) -> f64 {
         self.to_f64()
     }
@@ -23,6 +24,7 @@ impl Element for f16 {
 impl Element for bf16 {
     const NAME: &'static str = "bfloat16";
 
+    #[inline(always)]
     fn widen(self) -> f64 {
         self.to_f64()
     }
@@ -31,6 +33,7 @@ impl Element for bf16 {
 impl Element for f32 {
     const NAME: &'static str = "float32";
 
+    #[inline(always)]
     fn widen(self) -> f64 {
         f64::from(self)
     }
@@ -39,6 +42,7 @@ impl Element for f32 {
 impl Element for f64 {
     const NAME: &'static str = "float64";
 
+    #[inline(always)]
     fn widen(self) -> f64 {
         self
     }

@@ -107,6 +107,18 @@ pub enum Stored<'a> {
     F64(Ragged<'a, f64>),
 }
 
+// The same call, whatever is stored.
+macro_rules! whichever {
+    ($stored:expr, $ragged:ident => $call:expr) => {
+        match $stored {
+            Stored::F16($ragged) => $call,
+            Stored::Bf16($ragged) => $call,
+            Stored::F32($ragged) => $call,
+            Stored::F64($ragged) => $call,
+        }
+    };
+}
+
 impl<'a> Stored<'a> {
     /// Number of tasks.
     pub fn n_tasks(&self) -> usize {
@@ -120,52 +132,42 @@ impl<'a> Stored<'a> {
 
     /// Row bounds of every task.
     pub fn offsets(&self) -> &'a [usize] {
-        match self {
-            Stored::F16(ragged) => ragged.offsets(),
-            Stored::Bf16(ragged) => ragged.offsets(),
-            Stored::F32(ragged) => ragged.offsets(),
-            Stored::F64(ragged) => ragged.offsets(),
-        }
+        whichever!(self, ragged => ragged.offsets())
     }
 
     /// Width of every token.
     pub fn dim(&self) -> usize {
-        match self {
-            Stored::F16(ragged) => ragged.dim(),
-            Stored::Bf16(ragged) => ragged.dim(),
-            Stored::F32(ragged) => ragged.dim(),
-            Stored::F64(ragged) => ragged.dim(),
-        }
+        whichever!(self, ragged => ragged.dim())
     }
 
     /// Rows `rows` as `f64`, exactly.
     pub fn widen_rows(&self, rows: std::ops::Range<usize>) -> Vec<f64> {
-        match self {
-            Stored::F16(ragged) => ragged.widen_rows(rows),
-            Stored::Bf16(ragged) => ragged.widen_rows(rows),
-            Stored::F32(ragged) => ragged.widen_rows(rows),
-            Stored::F64(ragged) => ragged.widen_rows(rows),
+        whichever!(self, ragged => ragged.widen_rows(rows))
+    }
+
+    /// Number `at` of all numbers, as `f64`, exactly.
+    pub fn value(&self, at: usize) -> f64 {
+        whichever!(self, ragged => ragged.buffer[at].widen())
+    }
+
+    /// Task `index` by itself, as `f64`, exactly.
+    pub fn alone(&self, index: usize) -> Tokens {
+        let rows = self.offsets()[index]..self.offsets()[index + 1];
+        Tokens {
+            offsets: vec![0, rows.len()],
+            dim: self.dim(),
+            buffer: self.widen_rows(rows),
         }
     }
 
     /// The same tokens as `f64`, exactly.
     pub fn widen(&self) -> Tokens {
-        match self {
-            Stored::F16(ragged) => ragged.widen(),
-            Stored::Bf16(ragged) => ragged.widen(),
-            Stored::F32(ragged) => ragged.widen(),
-            Stored::F64(ragged) => ragged.widen(),
-        }
+        whichever!(self, ragged => ragged.widen())
     }
 
     /// First value that is NaN or infinite, as (task, row within the task, column).
     pub fn first_nonfinite(&self) -> Option<(usize, usize, usize)> {
-        match self {
-            Stored::F16(ragged) => ragged.first_nonfinite(),
-            Stored::Bf16(ragged) => ragged.first_nonfinite(),
-            Stored::F32(ragged) => ragged.first_nonfinite(),
-            Stored::F64(ragged) => ragged.first_nonfinite(),
-        }
+        whichever!(self, ragged => ragged.first_nonfinite())
     }
 }
 
@@ -181,6 +183,15 @@ pub struct Tokens {
 }
 
 impl Tokens {
+    /// The same tokens as if they were stored so.
+    pub fn stored(&self) -> Stored<'_> {
+        Stored::F64(Ragged {
+            buffer: &self.buffer,
+            offsets: &self.offsets,
+            dim: self.dim,
+        })
+    }
+
     /// Number of tasks.
     pub fn n_tasks(&self) -> usize {
         self.offsets.len() - 1

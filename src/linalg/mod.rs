@@ -16,8 +16,10 @@ mod gemm;
 mod panels;
 mod product;
 mod registers;
+mod rounding;
 pub mod simd;
 mod squares;
+mod sums;
 mod vector;
 
 pub use aligned::Aligned;
@@ -27,5 +29,7 @@ pub use product::{
     Inner, PANEL, SquaredDifference, Term, Tile, TokenPanels, for_each_row, for_each_tile,
 };
 pub use registers::clear_registers;
+pub use rounding::round_row;
 pub use squares::row_squares;
-pub use vector::{Ray, dot, mean_row, unit};
+pub use sums::add_rows;
+pub use vector::{Ray, cosine, dot, mean_row, unit};

@@ -47,12 +47,22 @@ impl Ray {
 
     /// Cosine of the angle to `other`; 0 where one side is zero.
     pub fn cosine(&self, other: &Self) -> f64 {
-        if self.square == 0.0 || other.square == 0.0 {
-            return 0.0;
-        }
-        let cosine = dot(&self.values, &other.values) / (self.square * other.square).sqrt();
-        cosine.clamp(-1.0, 1.0)
+        let product = dot(&self.values, &other.values);
+        cosine(product, self.square, other.square)
     }
+
+    /// Its numbers, and the sum of their squares.
+    pub fn into_parts(self) -> (Vec<f64>, f64) {
+        (self.values, self.square)
+    }
+}
+
+/// Cosine from a product and two sums of squares; 0 where one side is zero.
+pub fn cosine(product: f64, left: f64, right: f64) -> f64 {
+    if left == 0.0 || right == 0.0 {
+        return 0.0;
+    }
+    (product / (left * right).sqrt()).clamp(-1.0, 1.0)
 }
 
 /// Mean of rows of width `dim`, added in order.

@@ -24,7 +24,7 @@ fn fit_frame<'py>(
         return Err(Error::UnknownName("center 'auto' has to be decided first".into()).into());
     };
     let view = sources.view()?;
-    let frame = detached(py, None, None, |_| Frame::fit(&centre, &view.widen()))?;
+    let frame = detached(py, None, None, |_| Frame::fit(&centre, &view))?;
     let counts: Vec<i64> = frame.parts().1.iter().map(|&count| count as i64).collect();
     Ok((frame.parts().0.to_pyarray(py), counts.to_pyarray(py)))
 }
@@ -40,7 +40,7 @@ fn decide_center(
     let targets = targets.as_ref().map(PackedTokens::view).transpose()?;
     let decision = detached(py, None, None, |monitor| {
         let longest = targets.map(|targets| longest(targets.offsets()));
-        decide(&sources.widen(), longest, monitor)
+        decide(&sources, longest, monitor)
     })?;
     Ok(decided(decision))
 }

@@ -16,12 +16,18 @@ fn fma_peak(py: Python<'_>, rounds: usize, n_threads: Option<usize>) -> PyResult
     })
 }
 
-/// The path in use, and all that this processor has.
+/// The path in use and all that this processor has; the same for tokens rounded to bfloat16.
 #[pyfunction]
 #[pyo3(name = "_simd_paths")]
-fn simd_paths() -> PyResult<(&'static str, Vec<&'static str>)> {
-    let all = Path::all().into_iter().map(Path::name).collect();
-    Ok((Path::chosen()?.name(), all))
+fn simd_paths() -> PyResult<(
+    &'static str,
+    Vec<&'static str>,
+    &'static str,
+    Vec<&'static str>,
+)> {
+    let names = |paths: Vec<Path>| paths.into_iter().map(Path::name).collect();
+    let (single, rounded) = (Path::chosen()?.name(), Path::for_bf16()?.name());
+    Ok((single, names(Path::all()), rounded, names(Path::in_pairs())))
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

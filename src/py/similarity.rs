@@ -120,9 +120,7 @@ fn centred_tokens<'py>(
         );
     };
     let view = tokens.view()?;
-    let moved = detached(py, None, None, |_| {
-        similarity::centred(&view.widen(), &centre)
-    })?;
+    let moved = detached(py, None, None, |_| similarity::centred(&view, &centre))?;
     Ok(moved.to_pyarray(py))
 }
 

@@ -27,7 +27,7 @@ use super::centre::{Centre, Frame};
 use super::diagonal::{Alignment, alignment};
 use crate::error::Result;
 use crate::threads::Monitor;
-use crate::tokens::Tokens;
+use crate::tokens::Stored;
 
 /// Centring n tasks plants a cosine of -1/(n - 1) between them: two tasks become opposite. The
 /// gain above is clear from six on.
@@ -55,12 +55,12 @@ pub struct Decision {
 /// Decides by the sources; targets may only forbid positions that no source has. Reordering tasks
 /// changes nothing.
 pub fn decide(
-    sources: &Tokens,
+    sources: &Stored<'_>,
     longest_target: Option<usize>,
     monitor: &Monitor,
 ) -> Result<Decision> {
     let alignment = alignment(sources, &Frame::default(), monitor)?;
-    let longest_source = longest(&sources.offsets);
+    let longest_source = longest(sources.offsets());
     let judged = match longest_target {
         Some(longest_target) if longest_target > longest_source => Err(format!(
             "not centred: a target has {longest_target} tokens, but no source has more than \
@@ -88,8 +88,8 @@ pub fn longest(offsets: &[usize]) -> usize {
 /// The reason to centre, or the reason to leave the tokens alone.
 type Judgement = std::result::Result<String, String>;
 
-fn judge(sources: &Tokens, seen: &Alignment, monitor: &Monitor) -> Result<Judgement> {
-    let (n_tasks, n_tokens) = (sources.n_tasks(), sources.task(0).n_tokens());
+fn judge(sources: &Stored<'_>, seen: &Alignment, monitor: &Monitor) -> Result<Judgement> {
+    let (n_tasks, n_tokens) = (sources.n_tasks(), longest(sources.offsets()));
     if n_tasks < LEAST_TASKS {
         return Ok(Err(format!(
             "not centred: the mean over {n_tasks} tasks is no stand-in for an initialisation, at \
@@ -147,6 +147,7 @@ fn percent(part: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tokens::Tokens;
 
     fn decided(tasks: &[Vec<f64>], dim: usize) -> Decision {
         let mut offsets = vec![0];
@@ -158,7 +159,7 @@ mod tests {
             offsets,
             dim,
         };
-        decide(&tokens, None, &Monitor::default()).unwrap()
+        decide(&tokens.stored(), None, &Monitor::default()).unwrap()
     }
 
     // A small multiplicative generator is random enough to fill tokens.

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::prepare::drop_rounding;
 use crate::error::{Error, Result};
-use crate::tokens::{TokenMatrix, Tokens};
+use crate::tokens::Stored;
 
 /// Which origin.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,14 +32,14 @@ pub struct Frame {
 
 impl Frame {
     /// The origin `centre` asks for.
-    pub fn fit(centre: &Centre, sources: &Tokens) -> Result<Self> {
-        let dim = sources.dim;
+    pub fn fit(centre: &Centre, sources: &Stored<'_>) -> Result<Self> {
+        let dim = sources.dim();
         match centre {
             Centre::Nothing => Ok(Self::default()),
             Centre::Features => Ok(Self {
                 rows: mean_token(sources),
                 dim,
-                counts: vec![sources.buffer.len() / dim],
+                counts: vec![sources.n_rows()],
             }),
             Centre::Positions => Ok(Self::by_position(sources)),
             Centre::Given(rows) => Self::given(rows, dim),
@@ -80,18 +80,16 @@ impl Frame {
         (&self.rows, &self.counts)
     }
 
-    fn by_position(sources: &Tokens) -> Self {
-        let tasks: Vec<_> = (0..sources.n_tasks())
-            .map(|index| sources.task(index))
-            .collect();
-        let longest = tasks.iter().map(TokenMatrix::n_tokens).max().unwrap_or(0);
+    fn by_position(sources: &Stored<'_>) -> Self {
+        let tasks = || sources.offsets().windows(2);
+        let longest = tasks().map(|task| task[1] - task[0]).max().unwrap_or(0);
         let means: Vec<(Vec<f64>, usize)> = (0..longest)
             .into_par_iter()
             .map(|position| {
-                let rows: Vec<&[f64]> = tasks
-                    .iter()
-                    .filter(|task| position < task.n_tokens())
-                    .map(|task| task.row(position))
+                let rows: Vec<Vec<f64>> = tasks()
+                    .map(|task| task[0] + position..task[1])
+                    .filter(|rows| !rows.is_empty())
+                    .map(|rows| sources.widen_rows(rows.start..rows.start + 1))
                     .collect();
                 (sorted_sum(&rows, rows.len() as f64), rows.len())
             })
@@ -100,7 +98,7 @@ impl Frame {
         let rows = means.into_iter().flat_map(|(mean, _)| mean).collect();
         Self {
             rows,
-            dim: sources.dim,
+            dim: sources.dim(),
             counts,
         }
     }
@@ -147,13 +145,13 @@ impl Frame {
 }
 
 /// All tokens moved into the frame that `centre` asks for, row after row.
-pub fn centred(tokens: &Tokens, centre: &Centre) -> Result<Vec<f64>> {
-    let frame = Frame::fit(centre, tokens)?;
-    frame.check(&tokens.offsets)?;
-    let mut moved = tokens.buffer.clone();
-    for bounds in tokens.offsets.windows(2) {
-        let task = &mut moved[bounds[0] * tokens.dim..bounds[1] * tokens.dim];
-        for (position, row) in task.chunks_exact_mut(tokens.dim).enumerate() {
+pub fn centred(tokens: &Stored<'_>, centre: &Centre) -> Result<Vec<f64>> {
+    let (frame, dim) = (Frame::fit(centre, tokens)?, tokens.dim());
+    frame.check(tokens.offsets())?;
+    let mut moved = tokens.widen().buffer;
+    for bounds in tokens.offsets().windows(2) {
+        let task = &mut moved[bounds[0] * dim..bounds[1] * dim];
+        for (position, row) in task.chunks_exact_mut(dim).enumerate() {
             frame.subtract(position, row);
         }
     }
@@ -161,12 +159,12 @@ pub fn centred(tokens: &Tokens, centre: &Centre) -> Result<Vec<f64>> {
 }
 
 /// The mean over all tokens of all tasks.
-fn mean_token(sources: &Tokens) -> Vec<f64> {
+fn mean_token(sources: &Stored<'_>) -> Vec<f64> {
     let sums: Vec<Vec<f64>> = (0..sources.n_tasks())
         .into_par_iter()
         .map(|task| {
-            let mut sum = vec![0.0; sources.dim];
-            for row in sources.task(task).rows() {
+            let mut sum = vec![0.0; sources.dim()];
+            for row in sources.alone(task).task(0).rows() {
                 for (total, value) in sum.iter_mut().zip(row) {
                     *total += value;
                 }
@@ -174,14 +172,13 @@ fn mean_token(sources: &Tokens) -> Vec<f64> {
             sum
         })
         .collect();
-    let sums: Vec<&[f64]> = sums.iter().map(Vec::as_slice).collect();
-    sorted_sum(&sums, (sources.buffer.len() / sources.dim) as f64)
+    sorted_sum(&sums, sources.n_rows() as f64)
 }
 
 /// Sum of rows over `divisor`, each coordinate added in the order of its values: the order of
 /// tasks cannot change a bit.
-fn sorted_sum(rows: &[&[f64]], divisor: f64) -> Vec<f64> {
-    let dim = rows.first().map_or(0, |row| row.len());
+fn sorted_sum(rows: &[Vec<f64>], divisor: f64) -> Vec<f64> {
+    let dim = rows.first().map_or(0, Vec::len);
     let mut column = Vec::with_capacity(rows.len());
     (0..dim)
         .map(|coordinate| {
@@ -196,6 +193,7 @@ fn sorted_sum(rows: &[&[f64]], divisor: f64) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tokens::Tokens;
 
     fn ragged() -> Tokens {
         Tokens {
@@ -207,7 +205,7 @@ mod tests {
 
     fn moved(centre: &Centre, position: usize, row: [f64; 2]) -> [f64; 2] {
         let mut row = row;
-        Frame::fit(centre, &ragged())
+        Frame::fit(centre, &ragged().stored())
             .unwrap()
             .subtract(position, &mut row);
         row
@@ -231,13 +229,13 @@ mod tests {
             [2.0, 2.0]
         );
         assert_eq!(moved(&Centre::Nothing, 9, [3.0, 3.0]), [3.0, 3.0]);
-        assert!(Frame::fit(&Centre::Given(vec![1.0]), &ragged()).is_err());
+        assert!(Frame::fit(&Centre::Given(vec![1.0]), &ragged().stored()).is_err());
     }
 
     #[test]
     fn a_frame_fitted_earlier_moves_tokens_to_the_same_bits() {
         for centre in [Centre::Nothing, Centre::Features, Centre::Positions] {
-            let frame = Frame::fit(&centre, &ragged()).unwrap();
+            let frame = Frame::fit(&centre, &ragged().stored()).unwrap();
             let (rows, counts) = frame.parts();
             let again = Frame::fitted(rows.to_vec(), 2, counts.to_vec()).unwrap();
             let mut moved = [[0.1, 0.7], [0.1, 0.7]];
@@ -253,10 +251,10 @@ mod tests {
     fn unknown_positions_are_refused() {
         let mut long = ragged();
         long.offsets = vec![0, 3];
-        let frame = Frame::fit(&Centre::Positions, &ragged()).unwrap();
+        let frame = Frame::fit(&Centre::Positions, &ragged().stored()).unwrap();
         assert!(frame.check(&ragged().offsets).is_ok());
         assert!(frame.check(&long.offsets).is_err());
-        let frame = Frame::fit(&Centre::Given(vec![0.0; 4]), &ragged()).unwrap();
+        let frame = Frame::fit(&Centre::Given(vec![0.0; 4]), &ragged().stored()).unwrap();
         assert!(frame.check(&ragged().offsets).is_err());
     }
 }

@@ -4,6 +4,7 @@ use super::auto::{Decision, decide, longest};
 use super::centre::{Centre, Frame};
 use super::diagonal::{Alignment, alignment};
 use super::grid::Sides;
+use super::means::{of_means, sees_means_only};
 use super::prepare::Normalize;
 use super::single::{self, Reduction, StoredSides};
 use super::{Settings, check_finite, similarity};
@@ -28,6 +29,8 @@ pub enum Precision {
     Auto,
     /// `f32` products, `f64` means.
     Single,
+    /// Tokens rounded to bfloat16, their products added in `f32`, `f64` means.
+    Half,
     /// `f64` throughout.
     Double,
 }
@@ -38,6 +41,7 @@ impl Precision {
         match name {
             "auto" => Ok(Self::Auto),
             "float32" => Ok(Self::Single),
+            "bf16" => Ok(Self::Half),
             "float64" => Ok(Self::Double),
             _ => Err(Error::UnknownName(format!("precision '{name}' is unknown"))),
         }
@@ -83,50 +87,25 @@ pub fn compare(
     let about = settings.kernel.about();
     let reduction = in_single(question, sources, targets)?;
     let inspects = question.inspects && (about.seeks_partners || about.needs_equal_length);
-    let fits = matches!(
-        question.origin,
-        Origin::Auto | Origin::Fixed(Centre::Features | Centre::Positions)
-    );
-    // The fast path reads tokens where they lie; only what looks at them in `f64` widens them.
-    let wide = (reduction.is_none() || inspects || fits).then(|| sources.widen());
-    let (decision, frame) = match (&question.origin, &wide) {
-        (Origin::Fixed(centre), Some(wide)) => (None, Frame::fit(centre, wide)?),
-        (Origin::Fixed(Centre::Given(rows)), None) => (None, Frame::given(rows, sources.dim())?),
-        (_, None) => (None, Frame::default()),
-        (Origin::Auto, Some(wide)) => {
+    let (decision, frame) = match &question.origin {
+        Origin::Fixed(centre) => (None, Frame::fit(centre, &sources)?),
+        Origin::Auto => {
             let longest = targets.map(|targets| longest(targets.offsets()));
-            let decision = decide(wide, longest, monitor)?;
-            let frame = Frame::fit(&decision.centre, wide)?;
+            let decision = decide(&sources, longest, monitor)?;
+            let frame = Frame::fit(&decision.centre, &sources)?;
             (Some(decision), frame)
         }
     };
-    let normalize = question.normalize;
-    let (scores, single) = match (reduction, &wide) {
-        (Some(reduction), _) => {
-            let sides = StoredSides {
-                sources,
-                targets,
-                frame: &frame,
-                normalize,
-            };
-            let (scores, used) = single_scores(&sides, settings, reduction, monitor)?;
-            (scores, Some(used))
-        }
-        (None, Some(wide)) => {
-            let targets = targets.map(|targets| targets.widen());
-            let sides = Sides {
-                sources: wide,
-                targets: targets.as_ref(),
-                frame: &frame,
-                normalize,
-            };
-            (similarity(&sides, settings, monitor)?, None)
-        }
-        (None, None) => (Vec::new(), None),
+    let sides = StoredSides {
+        sources,
+        targets,
+        frame: &frame,
+        normalize: question.normalize,
+        rounds: question.precision == Precision::Half,
     };
-    let seen = wide.filter(|_| inspects);
-    let alignment = seen
-        .map(|wide| alignment(&wide, &frame, monitor))
+    let (scores, single) = scored(&sides, settings, reduction, monitor)?;
+    let alignment = inspects
+        .then(|| alignment(&sources, &frame, monitor))
         .transpose()?;
     Ok(Comparison {
         scores,
@@ -144,24 +123,15 @@ pub fn part(
     question: &Question,
     monitor: &Monitor,
 ) -> Result<Vec<f64>> {
-    let (settings, normalize) = (&question.settings, question.normalize);
-    if let Some(reduction) = in_single(question, sources, Some(targets))? {
-        let sides = StoredSides {
-            sources,
-            targets: Some(targets),
-            frame,
-            normalize,
-        };
-        return Ok(single_scores(&sides, settings, reduction, monitor)?.0);
-    }
-    let (sources, targets) = (sources.widen(), targets.widen());
-    let sides = Sides {
-        sources: &sources,
-        targets: Some(&targets),
+    let reduction = in_single(question, sources, Some(targets))?;
+    let sides = StoredSides {
+        sources,
+        targets: Some(targets),
         frame,
-        normalize,
+        normalize: question.normalize,
+        rounds: question.precision == Precision::Half,
     };
-    similarity(&sides, settings, monitor)
+    Ok(scored(&sides, &question.settings, reduction, monitor)?.0)
 }
 
 /// Whether tokens are multiplied in single precision.
@@ -173,16 +143,34 @@ pub fn is_single(
     Ok(in_single(question, sources, targets)?.is_some())
 }
 
-fn single_scores(
+// Scores, with their bound and instructions where products are `f32`. Only kernels that see every
+// token in `f64` widen them all.
+fn scored(
     sides: &StoredSides<'_>,
     settings: &Settings,
-    reduction: Reduction,
+    reduction: Option<Reduction>,
     monitor: &Monitor,
-) -> Result<(Vec<f64>, (f64, &'static str))> {
-    let path = Path::chosen()?;
-    let (scores, bound) = single::scores(path, sides, settings, reduction, monitor)?;
-    check_finite(&scores, sides.sources.n_tasks())?;
-    Ok((scores, (bound, path.name())))
+) -> Result<(Vec<f64>, Option<(f64, &'static str)>)> {
+    if let Some(reduction) = reduction {
+        let path = match sides.rounds {
+            true => Path::for_bf16()?,
+            false => Path::chosen()?,
+        };
+        let (scores, bound) = single::scores(path, sides, settings, reduction, monitor)?;
+        check_finite(&scores, sides.sources.n_tasks())?;
+        return Ok((scores, Some((bound, path.name()))));
+    }
+    if sees_means_only(settings.kernel) {
+        return Ok((of_means(sides, settings.kernel, monitor)?, None));
+    }
+    let targets = sides.targets.map(|targets| targets.widen());
+    let wide = Sides {
+        sources: &sides.sources.widen(),
+        targets: targets.as_ref(),
+        frame: sides.frame,
+        normalize: sides.normalize,
+    };
+    Ok((similarity(&wide, settings, monitor)?, None))
 }
 
 // How single precision reduces, if it is asked for or costs nothing that the tokens have.
@@ -197,11 +185,16 @@ fn in_single(
         Precision::Double => Ok(None),
         Precision::Auto if is_double(sources) || targets.is_some_and(is_double) => Ok(None),
         Precision::Auto => Ok(reduction),
-        Precision::Single if reduction.is_none() => Err(Error::Value(format!(
-            "precision='float32': {} has no single-precision form; max_pairwise, topk_mean and \
+        Precision::Single | Precision::Half if reduction.is_none() => Err(Error::Value(format!(
+            "precision='{}': {} has no single-precision form; max_pairwise, topk_mean and \
              soft_max have; use precision='auto'",
+            if question.precision == Precision::Half {
+                "bf16"
+            } else {
+                "float32"
+            },
             question.settings.kernel.about().name
         ))),
-        Precision::Single => Ok(reduction),
+        Precision::Single | Precision::Half => Ok(reduction),
     }
 }

@@ -6,14 +6,18 @@
 //! - the part of the variance that belongs to the position rather than to the task, by a one-way
 //!   analysis of variance without bias: 0 for prompts that started apart.
 
+mod captured;
+mod share;
+
 use rayon::prelude::*;
 
-use super::centre::{Centre, Frame};
-use super::prepare::{Normalize, prepare};
+use super::centre::Frame;
 use crate::error::Result;
-use crate::linalg::{Inner, TokenPanels, for_each_row};
+use crate::linalg::simd::Path;
 use crate::threads::Monitor;
-use crate::tokens::{TokenMatrix, Tokens};
+use crate::tokens::Stored;
+use captured::Captured;
+use share::position_share;
 
 /// Pairs looked at, at most: every pair of 23 tasks; with 100 tokens of 768 that is 8 GFLOP.
 pub const MAX_PAIRS: usize = 512;
@@ -34,72 +38,92 @@ pub struct Alignment {
 }
 
 /// Looks at the tasks of one atlas, in the frame `frame`. Reordering them changes no bit.
-pub fn alignment(tokens: &Tokens, frame: &Frame, monitor: &Monitor) -> Result<Alignment> {
-    frame.check(&tokens.offsets)?;
-    let pairs = pairs(tokens);
+pub fn alignment(stored: &Stored<'_>, frame: &Frame, monitor: &Monitor) -> Result<Alignment> {
+    frame.check(stored.offsets())?;
+    let order = by_content(stored);
+    let pairs = pairs(stored, &order);
     let mut tasks: Vec<usize> = pairs.iter().flat_map(|&(a, b)| [a, b]).collect();
     tasks.sort_unstable();
     tasks.dedup();
-    let panels = tasks
+    let captured = Captured {
+        path: Path::chosen()?,
+        stored,
+        frame,
+    };
+    let prompts = tasks
         .par_iter()
-        .map(|&task| {
-            prepare(tokens.task(task), frame, Normalize::Tokens)
-                .map(|values| Ok(TokenPanels::pack(TokenMatrix::new(&values, tokens.dim)?)))
-                .transpose()
-        })
+        .map(|&task| captured.prompt(task))
         .collect::<Result<Vec<_>>>()?;
     let found = |task: usize| {
         tasks
             .binary_search(&task)
             .ok()
-            .and_then(|at| panels[at].as_ref())
+            .and_then(|at| prompts[at].as_ref())
     };
-    let fractions = pairs
+    // One product serves a pair in both orders.
+    let mut products: Vec<(usize, usize)> =
+        pairs.iter().map(|&(a, b)| (a.min(b), a.max(b))).collect();
+    products.sort_unstable();
+    products.dedup();
+    let both = products
         .par_iter()
-        .map(|&(source, target)| {
+        .map(|&(left, right)| {
             monitor.tick(0)?;
-            Ok(match (found(source), found(target)) {
-                (Some(source), Some(target)) => diagonal_fraction(source, target),
-                _ => 0.0,
-            })
+            match (found(left), found(right)) {
+                (Some(left), Some(right)) => captured.fractions(left, right),
+                _ => Ok((0.0, 0.0)),
+            }
         })
-        .collect::<Result<Vec<f64>>>()?;
+        .collect::<Result<Vec<(f64, f64)>>>()?;
+    let fraction = |&(source, target): &(usize, usize)| {
+        let product = (source.min(target), source.max(target));
+        products.binary_search(&product).map_or(0.0, |at| {
+            if source < target {
+                both[at].0
+            } else {
+                both[at].1
+            }
+        })
+    };
+    let fractions = pairs.iter().map(fraction).collect();
     let (mean, median) = mean_and_median(fractions);
     Ok(Alignment {
         diagonal_fraction: mean,
         median_diagonal_fraction: median,
-        position_share: position_share(tokens)?,
+        position_share: position_share(stored, &order),
         n_pairs: pairs.len(),
     })
 }
 
-/// Part of the source's tokens whose best target token has the same number.
-fn diagonal_fraction(source: &TokenPanels, target: &TokenPanels) -> f64 {
-    let mut count = 0.0;
-    for_each_row(source, target, Inner, |row, scores| {
-        let own = scores[row];
-        if scores.iter().all(|&score| score <= own) {
-            let ties = scores.iter().filter(|&&score| score == own).count();
-            count += 1.0 / ties as f64;
-        }
+// Tasks in an order that depends on contents, not on positions in the atlas.
+fn by_content(stored: &Stored<'_>) -> Vec<usize> {
+    let offsets = stored.offsets();
+    let numbers = |task: usize| offsets[task] * stored.dim()..offsets[task + 1] * stored.dim();
+    let mut order: Vec<usize> = (0..stored.n_tasks()).collect();
+    order.sort_by(|&left, &right| {
+        let (left, right) = (numbers(left), numbers(right));
+        let mut values = left.clone().zip(right.clone());
+        values
+            .find_map(|(a, b)| {
+                let order = stored.value(a).total_cmp(&stored.value(b));
+                order.is_ne().then_some(order)
+            })
+            .unwrap_or(left.len().cmp(&right.len()))
     });
-    count / source.n_tokens() as f64
+    order
 }
 
 /// Ordered pairs of different, equally long tasks: all of them, or every task with partners at
-/// evenly spread distances in an order that depends on contents, not on positions in the atlas.
-fn pairs(tokens: &Tokens) -> Vec<(usize, usize)> {
-    let n_tasks = tokens.n_tasks();
-    let mut order: Vec<usize> = (0..n_tasks).collect();
+/// evenly spread distances in `order`.
+fn pairs(stored: &Stored<'_>, order: &[usize]) -> Vec<(usize, usize)> {
+    let n_tasks = stored.n_tasks();
     let total = n_tasks * n_tasks.saturating_sub(1);
-    if total > MAX_PAIRS {
-        order.sort_by(|&a, &b| compare(tokens.task(a), tokens.task(b)));
-    }
     // A stride that shares no divisor with the number of tasks meets all of them.
     let mut stride = total.div_ceil(MAX_PAIRS).max(1);
     while common_divisor(stride, n_tasks) > 1 {
         stride += 1;
     }
+    let n_tokens = |task: usize| stored.offsets()[task + 1] - stored.offsets()[task];
     // Number p of all ordered pairs: the task p % n_tasks with the one p / n_tasks + 1 further.
     (0..total)
         .step_by(stride)
@@ -107,7 +131,7 @@ fn pairs(tokens: &Tokens) -> Vec<(usize, usize)> {
             let first = pair % n_tasks;
             (order[first], order[(first + pair / n_tasks + 1) % n_tasks])
         })
-        .filter(|&(a, b)| tokens.task(a).n_tokens() == tokens.task(b).n_tokens())
+        .filter(|&(a, b)| n_tokens(a) == n_tokens(b))
         .collect()
 }
 
@@ -117,14 +141,6 @@ fn common_divisor(left: usize, right: usize) -> usize {
     } else {
         common_divisor(right, left % right)
     }
-}
-
-fn compare(left: TokenMatrix<'_>, right: TokenMatrix<'_>) -> std::cmp::Ordering {
-    let values = left.values().iter().zip(right.values());
-    values
-        .map(|(a, b)| a.total_cmp(b))
-        .find(|order| order.is_ne())
-        .unwrap_or(left.n_tokens().cmp(&right.n_tokens()))
 }
 
 fn mean_and_median(mut values: Vec<f64>) -> (Option<f64>, Option<f64>) {
@@ -138,43 +154,10 @@ fn mean_and_median(mut values: Vec<f64>) -> (Option<f64>, Option<f64>) {
     (Some(mean), Some(median))
 }
 
-/// `1 - MS_within / MS_total` of tokens grouped by position.
-fn position_share(tokens: &Tokens) -> Result<Option<f64>> {
-    let n_tasks = tokens.n_tasks();
-    let n_tokens = tokens.task(0).n_tokens();
-    let ragged = (1..n_tasks).any(|task| tokens.task(task).n_tokens() != n_tokens);
-    if ragged || n_tasks < 2 || n_tokens < 2 {
-        return Ok(None);
-    }
-    let within = mean_square(tokens, &Frame::fit(&Centre::Positions, tokens)?);
-    let total = mean_square(tokens, &Frame::fit(&Centre::Features, tokens)?);
-    let within = within / (n_tokens * (n_tasks - 1)) as f64;
-    let total = total / (n_tasks * n_tokens - 1) as f64;
-    Ok((total > 0.0 && total.is_finite()).then(|| 1.0 - within / total))
-}
-
-/// Sum of squares around the frame, tasks added in the order of their sums.
-fn mean_square(tokens: &Tokens, frame: &Frame) -> f64 {
-    let mut sums: Vec<f64> = (0..tokens.n_tasks())
-        .into_par_iter()
-        .map(|task| {
-            let mut token = vec![0.0; tokens.dim];
-            let mut sum = 0.0;
-            for (position, row) in tokens.task(task).rows().enumerate() {
-                token.copy_from_slice(row);
-                frame.subtract(position, &mut token);
-                sum += token.iter().map(|value| value * value).sum::<f64>();
-            }
-            sum
-        })
-        .collect();
-    sums.sort_unstable_by(f64::total_cmp);
-    sums.iter().sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tokens::Tokens;
 
     fn atlas(tasks: &[[f64; 4]]) -> Tokens {
         Tokens {
@@ -187,7 +170,7 @@ mod tests {
     #[test]
     fn prompts_that_never_moved_stand_on_the_diagonal() {
         let tokens = atlas(&[[1.0, 0.0, 0.0, 1.0]; 3]);
-        let found = alignment(&tokens, &Frame::default(), &Monitor::default()).unwrap();
+        let found = alignment(&tokens.stored(), &Frame::default(), &Monitor::default()).unwrap();
         assert_eq!(found.diagonal_fraction, Some(1.0));
         assert_eq!(found.position_share, Some(1.0));
         assert_eq!(found.n_pairs, 6);
@@ -196,10 +179,10 @@ mod tests {
     #[test]
     fn ties_count_in_parts_and_swapped_prompts_not_at_all() {
         let tokens = atlas(&[[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0]]);
-        let found = alignment(&tokens, &Frame::default(), &Monitor::default()).unwrap();
+        let found = alignment(&tokens.stored(), &Frame::default(), &Monitor::default()).unwrap();
         assert_eq!(found.diagonal_fraction, Some(0.0));
         let tokens = atlas(&[[1.0, 0.0, 1.0, 0.0]; 2]);
-        let found = alignment(&tokens, &Frame::default(), &Monitor::default()).unwrap();
+        let found = alignment(&tokens.stored(), &Frame::default(), &Monitor::default()).unwrap();
         assert_eq!(found.median_diagonal_fraction, Some(0.5));
     }
 
@@ -209,7 +192,9 @@ mod tests {
         let mut reversed = tasks.clone();
         reversed.reverse();
         let pairs_of = |tasks: &[[f64; 4]]| {
-            let mut named: Vec<(f64, f64)> = pairs(&atlas(tasks))
+            let atlas = atlas(tasks);
+            let stored = atlas.stored();
+            let mut named: Vec<(f64, f64)> = pairs(&stored, &by_content(&stored))
                 .into_iter()
                 .map(|(a, b)| (tasks[a][0], tasks[b][0]))
                 .collect();

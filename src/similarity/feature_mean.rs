@@ -4,15 +4,15 @@
 //! Promises    symmetric, scale-free, order-free; any lengths
 //! Zero rows   count as tokens in the mean; a mean of zero has similarity 0
 //! NaN         refused before; an overflow ends as an error, never as a number
-//! Precision   f64 stored and added, tokens in order
-//! Cost        n_s dim + n_t dim once per prompt, dim multiplications and 16 dim bytes per pair
+//! Precision   f64 added, tokens in order, read as they are stored
+//! Cost        one pass over the tokens, then dim multiplications per pair in register tiles
 //!
 //! Source: Lin et al. 2024 (arXiv 2407.16245), "Feature Mean"; without token normalisation the
 //! "cosine of average tokens" of Vu et al. 2022 (SPoT, arXiv 2110.07904), section 4.
 
-use super::rule::{About, Rule};
-use crate::linalg::{Ray, mean_row};
-use crate::tokens::TokenMatrix;
+use super::means::OfMeans;
+use super::rule::About;
+use crate::linalg::{Ray, cosine};
 
 pub const ABOUT: About = About {
     name: "feature_mean",
@@ -29,14 +29,12 @@ pub const ABOUT: About = About {
 
 pub struct FeatureMean;
 
-impl Rule for FeatureMean {
-    type Form = Ray;
-
-    fn form(&self, tokens: TokenMatrix<'_>) -> Ray {
-        Ray::new(mean_row(tokens.values(), tokens.dim()))
+impl OfMeans for FeatureMean {
+    fn form(mean: Vec<f64>) -> (Vec<f64>, f64) {
+        Ray::new(mean).into_parts()
     }
 
-    fn score(&self, source: &Ray, target: &Ray) -> f64 {
-        source.cosine(target)
+    fn score(product: f64, source: f64, target: f64) -> f64 {
+        cosine(product, source, target)
     }
 }

@@ -4,15 +4,14 @@
 //! Promises    symmetric, order-free; any lengths
 //! Zero rows   have product 0 with every token and count in the mean
 //! NaN         refused before; an overflow ends as an error, never as a number
-//! Precision   f64 stored and added, tokens in order
-//! Cost        n_s dim + n_t dim once per prompt, dim multiplications and 16 dim bytes per pair
+//! Precision   f64 added, tokens in order, read as they are stored
+//! Cost        one pass over the tokens, then dim multiplications per pair in register tiles
 //!
 //! Source: Vu et al. 2022 (SPoT, arXiv 2110.07904), section 4, "per-token average cosine";
 //! C_avg of Su et al. 2022 (arXiv 2111.06719). The closed form is the inner product of the means.
 
-use super::rule::{About, Rule};
-use crate::linalg::{dot, mean_row};
-use crate::tokens::TokenMatrix;
+use super::means::OfMeans;
+use super::rule::About;
 
 pub const ABOUT: About = About {
     name: "mean_pairwise",
@@ -29,14 +28,12 @@ pub const ABOUT: About = About {
 
 pub struct MeanPairwise;
 
-impl Rule for MeanPairwise {
-    type Form = Vec<f64>;
-
-    fn form(&self, tokens: TokenMatrix<'_>) -> Vec<f64> {
-        mean_row(tokens.values(), tokens.dim())
+impl OfMeans for MeanPairwise {
+    fn form(mean: Vec<f64>) -> (Vec<f64>, f64) {
+        (mean, 0.0)
     }
 
-    fn score(&self, source: &Vec<f64>, target: &Vec<f64>) -> f64 {
-        dot(source, target)
+    fn score(product: f64, _: f64, _: f64) -> f64 {
+        product
     }
 }

@@ -17,6 +17,7 @@ mod linear_cka;
 pub mod low_rank;
 mod max_pairwise;
 mod mean_pairwise;
+mod means;
 mod optimal_assignment;
 mod prepare;
 mod reduce;
@@ -31,6 +32,7 @@ mod unigram;
 
 use crate::error::{Error, Result};
 use crate::threads::Monitor;
+use crate::tokens::Tokens;
 
 pub use auto::{Decision, decide, longest};
 pub use candidates::largest_products;
@@ -44,6 +46,7 @@ pub use saturation::{Saturation, saturation};
 pub use sketch::{Vector, sketch};
 
 use grid::Grid;
+use single::StoredSides;
 
 /// Every kernel there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,8 +144,16 @@ pub fn similarity(sides: &Sides<'_>, settings: &Settings, monitor: &Monitor) -> 
         monitor,
     };
     let scores = match settings.kernel {
-        Kernel::FeatureMean => grid.scores(&feature_mean::FeatureMean),
-        Kernel::MeanPairwise => grid.scores(&mean_pairwise::MeanPairwise),
+        Kernel::FeatureMean | Kernel::MeanPairwise => {
+            let sides = StoredSides {
+                sources: sides.sources.stored(),
+                targets: sides.targets.map(Tokens::stored),
+                frame: sides.frame,
+                normalize: sides.normalize,
+                rounds: false,
+            };
+            return means::of_means(&sides, settings.kernel, monitor);
+        }
         Kernel::MaxPairwise => grid.scores(&max_pairwise::MaxPairwise),
         Kernel::TopkMean => grid.scores(&topk_mean::TopkMean { k: settings.k }),
         Kernel::SoftMax => grid.scores(&soft_max::SoftMax {

@@ -80,7 +80,8 @@ impl<'a> Score<'a> {
             }),
             Score::Jsd => {
                 let both = |h: f64, g: f64| {
-                    0.5 * (divergence(2.0 * g / (h + g)) + divergence(2.0 * h / (h + g)))
+                    let (v, w) = (share(g, h, 0.0), share(h, g, 0.0));
+                    0.5 * (divergence(2.0 * v) + divergence(2.0 * w))
                 };
                 -sum(source, target, both) / source.len() as f64
             }
@@ -109,11 +110,20 @@ fn larger(first: f64, second: f64) -> f64 {
     }
 }
 
+/// `part / (part + rest + guard)`, also where that sum leaves the range of numbers.
+fn share(part: f64, rest: f64, guard: f64) -> f64 {
+    let total = part + rest + guard;
+    if total.is_finite() {
+        part / total
+    } else {
+        0.5 * part / (0.5 * part + 0.5 * rest)
+    }
+}
+
 fn cosine(source: &[f64], target: &[f64]) -> f64 {
     let (mut inner, mut of_source, mut of_target) = (0.0, 0.0, 0.0);
     for (&h, &g) in source.iter().zip(target) {
-        let total = h + g + GUARD;
-        let (u, w) = (h / total, g / total);
+        let (u, w) = (share(h, g, GUARD), share(g, h, GUARD));
         inner += u * w;
         of_source += u * u;
         of_target += w * w;
@@ -254,6 +264,19 @@ mod tests {
         let found = scores(&[[1.0, 1.0], [2.0, 1.0]], Score::Jsd).unwrap();
         assert!((found[1] - (8.0f64 / 9.0).ln() / 8.0).abs() < 1e-15);
         assert_eq!((found[0], found[1]), (0.0, found[2]));
+    }
+
+    #[test]
+    fn diagonals_near_the_largest_number_are_compared_as_smaller_ones() {
+        let small = [[1.0, 1.6], [1.7, 0.2]];
+        let large = small.map(|row| row.map(|h| h * 1e308));
+        let middle = small.map(|row| row.map(|h| h * 1e150));
+        for score in [Score::Cosine, Score::Kl, Score::Jsd] {
+            let (found, expected) = (scores(&large, score), scores(&middle, score));
+            for (found, expected) in found.unwrap().iter().zip(expected.unwrap()) {
+                assert!((found - expected).abs() < 1e-15, "{score:?} {found} {expected}");
+            }
+        }
     }
 
     #[test]

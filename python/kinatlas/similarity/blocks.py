@@ -104,7 +104,8 @@ def plan_blocks(
     recorded = options.recorded() | decision | {"dtype": sources.dtype}
     first = packed_tasks(sources, (0, 1)), packed_tasks(rows, (0, 1))
     is_single = _core.multiplies_in_float32(*first, options.core())
-    recorded["precision"] = "float32" if is_single else "float64"
+    narrow = "bf16" if precision == "bf16" else "float32"
+    recorded["precision"] = narrow if is_single else "float64"
     return BlockPlan(kernel, options, recorded, frame, None, len(rows), len(sources), shape)
 
 

@@ -62,8 +62,10 @@ def token_similarity(
         distance counts (default 0.15). The Task2Vec kernels want ``normalize=None``.
     precision
         ``"float64"``; ``"float32"`` for ``max_pairwise``, ``topk_mean`` and ``soft_max``, which
-        multiplies tokens in float32 and averages in float64, at a known error; or ``"auto"``,
-        float32 for these kernels where no token is stored as float64.
+        multiplies tokens in float32 and averages in float64, at a known error; ``"bf16"`` for
+        the same kernels, which rounds tokens to bfloat16 first: faster where the processor
+        multiplies bfloat16, and off by some 1e-3 at most; or ``"auto"``, float32 for these kernels
+        where no token is stored as float64.
 
     Raises
     ------
@@ -159,7 +161,7 @@ def similarity_matrix(
     -------
     SimilarityMatrix
         With the options used and diagnostics: ``saturation``, ``diagonal_fraction`` and others;
-        ``error_bound`` of every score and the instructions used, ``simd``, for float32.
+        ``error_bound`` of every score and the instructions used, ``simd``, for float32 and bf16.
 
     Raises
     ------
@@ -213,8 +215,9 @@ def similarity_matrix(
     values = scores.reshape(len(rows), len(sources))
     found = described(values, rows.names, sources.names, options, alignment)
     warn_if_degenerate(found, options, min(sources.n_tokens), stacklevel=2)
-    used = {"precision": "float64"} if single is None else {"precision": "float32"}
+    used = {"precision": "float64"}
     if single is not None:
+        used = {"precision": "bf16" if precision == "bf16" else "float32"}
         found["error_bound"], found["simd"] = single
     return SimilarityMatrix(
         values,

@@ -21,7 +21,7 @@ Direction = Literal["source_to_target", "target_to_source", "symmetric"]
 
 DIRECTIONS = ("source_to_target", "target_to_source", "symmetric")
 CENTERS = ("features", "positions", "auto")
-PRECISIONS = ("auto", "float32", "float64")
+PRECISIONS = ("auto", "float32", "float64", "bf16")
 
 _DEFAULT_K = 5
 _MOST_K = 2**31 - 1

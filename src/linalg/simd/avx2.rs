@@ -10,11 +10,12 @@ pub const KERNEL: Kernel = Kernel {
     name: "avx2",
     lanes: 16,
     rows: 6,
+    in_pairs: false,
     best_lying,
     best_packed,
     scores_lying,
     scores_packed,
-    sums_packed,
+    sums_packed: Some(sums_packed),
     transpose,
 };
 

@@ -14,11 +14,12 @@ pub const KERNEL: Kernel = Kernel {
     name: "avx512",
     lanes: 32,
     rows: 14,
+    in_pairs: false,
     best_lying,
     best_packed,
     scores_lying,
     scores_packed,
-    sums_packed,
+    sums_packed: Some(sums_packed),
     transpose,
 };
 

@@ -21,11 +21,14 @@ pub struct Kernel {
     pub name: &'static str,
     pub lanes: usize,
     pub rows: usize,
+    /// Whether panels and tiles hold pairs of bfloat16; packed tiles are then `[rows][words]`.
+    pub in_pairs: bool,
     pub best_lying: TileFn,
     pub best_packed: TileFn,
     pub scores_lying: TileFn,
     pub scores_packed: TileFn,
-    pub sums_packed: TileFn,
+    /// None where products are made in one go.
+    pub sums_packed: Option<TileFn>,
     pub transpose: TransposeFn,
 }
 
@@ -71,9 +74,10 @@ impl Kernel {
     /// `sums[row][lane] += product(lane, row)`, the same chain of additions as in one go.
     pub fn add(&self, panel: &[f32], packed: &[f32], sums: &mut [f32]) {
         let expected = self.lanes * self.rows;
-        let scales = &UNUSED[..self.rows];
-        let tile = Tile::Packed(packed);
-        self.run(self.sums_packed, panel, tile, scales, sums, expected);
+        if let Some(add) = self.sums_packed {
+            let scales = &UNUSED[..self.rows];
+            self.run(add, panel, Tile::Packed(packed), scales, sums, expected);
+        }
     }
 
     fn run(

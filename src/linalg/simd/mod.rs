@@ -14,12 +14,11 @@
 //! `Path` chooses and is all that the rest of the crate sees. A product is one chain of additions
 //! over `dim`, in order, whichever tile it falls into; the fused paths agree bit for bit.
 //!
-//! Another element type is another table: bfloat16 for `vdpbf16ps` packs pairs of coordinates
-//! (`[dim / 2][lanes][2]`), int8 for `vpdpbusd` fours; panels then count 32-bit words, the loop has
-//! one instruction changed, ends and checks stay. `Kernel` would take the element as a parameter,
-//! `similarity::single` (lanes, blocks, items) only passes slices on. AMX wants 16 x 16 tiles of
-//! words and a reducer that reads them from the first-level cache: that is `scores`. NEON is left
-//! to the compiler, through `portable`.
+//! `amx` and `avx512bf16` are two more tables, for tokens rounded to bfloat16. `pairs` packs them, two
+//! coordinates to a word of 32 bits: panels and tiles then count words, checks stay, and
+//! `similarity::single` (lanes, blocks, items) passes slices on as ever. Each adds in an order of
+//! its own, and products of bfloat16 are exact in `f32`, so that any other table serves as well.
+//! NEON is left to the compiler, through `portable`.
 //!
 //! Measured on an Intel Xeon (two 512-bit FMA units, 48 KB L1d, 2 MB L2 a core), shared with other
 //! jobs, best of 25, share of the FMA peak measured in turns: 14 x 32 AVX-512, packed tiles 97.7 %
@@ -34,22 +33,29 @@
 )]
 
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512bf16;
 mod kernel;
+mod pairs;
 mod peak;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod transpose;
 
 pub use kernel::Tile;
+pub use pairs::rounded as rounded_to_bf16;
 pub use peak::peak;
 
 use crate::error::{Error, Result};
 use kernel::Kernel;
 
-/// Environment variable that forces a path: `portable`, `avx2` or `avx512`.
+/// Environment variable that forces a path: `portable`, `avx2`, `avx512`, `avx512bf16` or `amx`. The
+/// last two are for bfloat16; `f32` takes the fastest beside them.
 pub const SIMD_VARIABLE: &str = "KINATLAS_SIMD";
 
 /// A set of instructions this processor has.
@@ -79,12 +85,41 @@ impl Path {
         paths
     }
 
+    /// The paths of this processor that multiply bfloat16 themselves, the fastest first.
+    pub fn in_pairs() -> Vec<Self> {
+        let mut paths = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            if amx::is_here() {
+                paths.push(Self(&amx::KERNEL));
+            }
+            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16") {
+                paths.push(Self(&avx512bf16::KERNEL));
+            }
+        }
+        paths
+    }
+
     /// The path the environment asks for, else the fastest.
     pub fn chosen() -> Result<Self> {
         let paths = Self::all();
+        let asked = Self::asked()?.filter(|path| !path.0.in_pairs);
+        Ok(asked.unwrap_or(paths[0]))
+    }
+
+    /// The same for tokens that were rounded to bfloat16. Their products are exact in `f32`, so
+    /// that every path serves.
+    pub fn for_bf16() -> Result<Self> {
+        let fastest = Self::in_pairs().first().copied();
+        Ok(Self::asked()?.or(fastest).unwrap_or(Self::chosen()?))
+    }
+
+    fn asked() -> Result<Option<Self>> {
+        let mut paths = Self::in_pairs();
+        paths.extend(Self::all());
         match std::env::var(SIMD_VARIABLE) {
-            Ok(name) if !name.is_empty() => Self::named(&name, &paths),
-            _ => Ok(paths[0]),
+            Ok(name) if !name.is_empty() => Self::named(&name, &paths).map(Some),
+            _ => Ok(None),
         }
     }
 
@@ -94,12 +129,12 @@ impl Path {
         let found = paths.iter().find(|path| path.name() == name);
         found.copied().ok_or_else(|| {
             Error::UnknownName(match name {
-                "avx512" | "avx2" => format!(
+                "avx512" | "avx2" | "avx512bf16" | "amx" => format!(
                     "{SIMD_VARIABLE} is '{name}', which this processor does not have; it has {here}"
                 ),
                 _ => format!(
-                    "{SIMD_VARIABLE} is '{name}', expected one of portable, avx2, avx512, or \
-                     nothing; this processor has {here}"
+                    "{SIMD_VARIABLE} is '{name}', expected one of portable, avx2, avx512, \
+                     avx512bf16, amx, or nothing; this processor has {here}"
                 ),
             })
         })
@@ -113,6 +148,20 @@ impl Path {
     /// Tokens in a panel.
     pub fn lanes(self) -> usize {
         self.0.lanes
+    }
+
+    /// Numbers that a token takes in a panel or a tile: its width, or fewer for pairs.
+    pub fn words(self, dim: usize) -> usize {
+        if self.0.in_pairs {
+            pairs::words(dim)
+        } else {
+            dim
+        }
+    }
+
+    /// Whether `add` can continue a product.
+    pub fn adds_parts(self) -> bool {
+        self.0.sums_packed.is_some()
     }
 
     /// Tokens that a tile broadcasts.
@@ -137,16 +186,29 @@ impl Path {
         self.0.add(panel, packed, sums);
     }
 
-    /// Packs at most `lanes` rows into a panel `[dim][lanes]`; missing ones repeat the last.
+    /// Packs at most `lanes` rows into a panel `[words][lanes]`; missing ones repeat the last.
     pub fn pack_panel(self, rows: &[f32], dim: usize, panel: &mut [f32]) {
-        self.0.transpose(rows, dim, self.0.lanes, panel);
+        if !self.0.in_pairs {
+            return self.0.transpose(rows, dim, self.0.lanes, panel);
+        }
+        let mut words = vec![0.0; panel.len()];
+        pairs::pack(rows, dim, &mut words);
+        self.0
+            .transpose(&words, self.words(dim), self.0.lanes, panel);
     }
 
-    /// Packs at most `rows` rows into a tile `[dim][rows]`; missing ones repeat the last.
+    /// Packs at most `rows` rows into a tile `[dim][rows]`; missing ones repeat the last. Pairs stay
+    /// row after row.
     pub fn pack_tile(self, rows: &[f32], dim: usize, tile: &mut [f32]) {
-        self.0.transpose(rows, dim, self.0.rows, tile);
+        if self.0.in_pairs {
+            pairs::pack(rows, dim, tile);
+        } else {
+            self.0.transpose(rows, dim, self.0.rows, tile);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_bf16;

@@ -11,11 +11,12 @@ pub const KERNEL: Kernel = Kernel {
     name: "portable",
     lanes: LANES,
     rows: ROWS,
+    in_pairs: false,
     best_lying,
     best_packed,
     scores_lying,
     scores_packed,
-    sums_packed,
+    sums_packed: Some(sums_packed),
     transpose,
 };
 

@@ -30,15 +30,15 @@ pub const PART: usize = 512;
 const PART_BYTES: usize = BLOCK_BYTES / 2;
 
 /// Whether products are made in parts: each block is packed, and passes often enough.
-pub fn in_parts(dim: usize, n_panels: usize) -> bool {
-    dim > 4 * PART && n_panels >= PANELS_WORTH_PACKING
+pub fn in_parts(path: Path, dim: usize, n_panels: usize) -> bool {
+    path.adds_parts() && dim > 4 * PART && n_panels >= PANELS_WORTH_PACKING
 }
 
 /// Rows of one block.
 pub fn rows_in_block(path: Path, dim: usize, n_panels: usize) -> usize {
-    let (bytes, at_a_time) = match in_parts(dim, n_panels) {
+    let (bytes, at_a_time) = match in_parts(path, dim, n_panels) {
         true => (PART_BYTES, PART),
-        false => (BLOCK_BYTES, dim),
+        false => (BLOCK_BYTES, path.words(dim)),
     };
     let tile = 4 * at_a_time * path.rows();
     (bytes / tile).clamp(1, 256) * path.rows()
@@ -67,7 +67,7 @@ impl<'a> Block<'a> {
     /// Cuts `rows` into tiles, in place where that is as fast.
     pub fn new(path: Path, side: &Rows<'a>, rows: Range<usize>, n_panels: usize) -> Self {
         let (dim, tile_rows) = (side.dim(), path.rows());
-        let tile_size = dim * tile_rows;
+        let tile_size = path.words(dim) * tile_rows;
         // Here and not before: the tokens stay in the cache for the product.
         let norms = side.norms(&rows);
         let mut scales: Vec<f32> = norms.scales.iter().map(|&scale| scale as f32).collect();
@@ -106,7 +106,7 @@ impl<'a> Block<'a> {
             lying: &[],
             packed: Aligned::unset(0),
             scales: Vec::new(),
-            tile_size: side.dim() * path.rows(),
+            tile_size: path.words(side.dim()) * path.rows(),
             tile_rows: path.rows(),
         }
     }

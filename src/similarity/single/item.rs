@@ -82,7 +82,7 @@ impl<'a> Item<'a> {
     fn sums(&self) -> Vec<f32> {
         let (width, height) = (self.path.lanes(), self.path.rows());
         let dim = self.lanes.panel(0).len() / width;
-        if !in_parts(dim, self.lanes.n_panels()) {
+        if !in_parts(self.path, dim, self.lanes.n_panels()) {
             return Vec::new();
         }
         let mut sums = vec![0.0; self.n_panels * self.block.tiles().count() * width * height];

@@ -26,7 +26,7 @@ impl Lanes {
     pub fn pack(path: Path, side: &Rows<'_>, tasks: Range<usize>) -> Self {
         let (dim, width) = (side.dim(), path.lanes());
         let rows = side.offsets()[tasks.start]..side.offsets()[tasks.end];
-        let panel_size = width * dim;
+        let panel_size = width * path.words(dim);
         let mut panels = Aligned::unset(rows.len().div_ceil(width) * panel_size);
         panels
             .as_mut_slice()
@@ -51,7 +51,7 @@ impl Lanes {
         self.rows.len().div_ceil(self.width)
     }
 
-    /// Panel `[dim][lanes]` number `index`.
+    /// Panel `[words][lanes]` number `index`.
     pub fn panel(&self, index: usize) -> &[f32] {
         &self.panels.as_slice()[index * self.panel_size..][..self.panel_size]
     }

@@ -23,7 +23,7 @@ mod rows;
 mod scores;
 mod stream;
 
-use bound::error_bound;
+pub use bound::error_bound;
 pub use scores::{StoredSides, scores};
 
 /// What becomes of the scores of one token against all tokens of a prompt.
@@ -39,3 +39,5 @@ pub enum Reduction {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_bf16;

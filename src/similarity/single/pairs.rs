@@ -59,6 +59,8 @@ pub struct Found {
     pub back: Vec<f64>,
     /// The largest norms of a seeker and of a partner.
     pub largest: (f64, f64),
+    /// The same of the parts of norms that rounding to bfloat16 moved tokens by.
+    pub moved: (f64, f64),
     /// Numbers of the prompts that `f32` cannot multiply, in order.
     pub extraordinary: (Vec<usize>, Vec<usize>),
 }
@@ -72,9 +74,10 @@ impl AllPairs<'_> {
         let (mut forth, mut back) = (vec![0.0; size], vec![0.0; back_size]);
         let dim = self.seekers.dim();
         let norms = self.seekers.all_norms();
-        let (mut largest, mut extraordinary) = (0.0f64, Vec::new());
+        let (mut largest, mut moved, mut extraordinary) = (0.0f64, 0.0f64, Vec::new());
         let mut seen = |norms: &Norms| {
             largest = largest.max(norms.largest);
+            moved = moved.max(norms.moved);
             extraordinary.extend_from_slice(&norms.extraordinary);
         };
         for batch in stretches(self.seekers.offsets(), BATCH_BYTES / (4 * dim), usize::MAX) {
@@ -109,6 +112,7 @@ impl AllPairs<'_> {
             forth,
             back,
             largest: (norms.largest, largest),
+            moved: (norms.moved, moved),
             extraordinary: (norms.extraordinary, extraordinary),
         })
     }

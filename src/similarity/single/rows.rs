@@ -7,7 +7,7 @@ use std::ops::Range;
 use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
-use crate::linalg::row_squares;
+use crate::linalg::{round_row, row_squares};
 use crate::similarity::centre::Frame;
 use crate::similarity::prepare::Normalize;
 use crate::tokens::Stored;
@@ -25,10 +25,14 @@ pub struct Norms {
     pub scales: Vec<f64>,
     /// The largest norm.
     pub largest: f64,
+    /// The largest part of a norm by which rounding to bfloat16 moved a token.
+    pub moved: f64,
     /// Tasks with tokens whose norms are out of the ordinary range: theirs is the `f64` path.
     pub extraordinary: Vec<usize>,
     squares: Vec<f64>,
     lost: Vec<bool>,
+    // Squares of what rounding moved tokens by.
+    errors: Vec<f64>,
 }
 
 /// One side of a comparison.
@@ -37,21 +41,25 @@ pub struct Rows<'a> {
     stored: Stored<'a>,
     frame: &'a Frame,
     normalize: Normalize,
+    // Whether tokens are rounded to bfloat16, which happens before anything else looks at them.
+    rounds: bool,
     // Tokens that the tile may read in place.
     lying: Option<&'a [f32]>,
 }
 
 impl<'a> Rows<'a> {
-    /// A side in a frame.
-    pub fn new(stored: Stored<'a>, frame: &'a Frame, normalize: Normalize) -> Self {
+    /// A side in a frame, its tokens rounded to bfloat16 if `rounds`.
+    pub fn new(stored: Stored<'a>, frame: &'a Frame, normalize: Normalize, rounds: bool) -> Self {
         let lying = match stored {
-            Stored::F32(ragged) if frame.is_empty() => Some(ragged.buffer()),
+            Stored::F32(ragged) if frame.is_empty() && !rounds => Some(ragged.buffer()),
             _ => None,
         };
         Self {
             stored,
             frame,
             normalize,
+            // Nothing is left to round where tokens are stored so and stay where they are.
+            rounds: rounds && !(matches!(stored, Stored::Bf16(_)) && frame.is_empty()),
             lying,
         }
     }
@@ -63,6 +71,7 @@ impl<'a> Rows<'a> {
         let mut all = Norms::default();
         for norms in seen {
             all.largest = all.largest.max(norms.largest);
+            all.moved = all.moved.max(norms.moved);
             all.scales.extend(norms.scales);
             all.extraordinary.extend(norms.extraordinary);
         }
@@ -83,13 +92,16 @@ impl<'a> Rows<'a> {
         found.squares.clear();
         found.squares.resize(rows.len(), 0.0);
         found.lost.clear();
+        found.errors.clear();
         if let Some(values) = self.lying(&rows) {
             row_squares(values, dim, &mut found.squares);
         } else {
             let mut scratch = vec![0.0; dim];
             for (row, square) in rows.clone().zip(&mut found.squares) {
                 task = self.task_from(task, row);
-                found.lost.push(self.fill(row, task, &mut scratch));
+                let (was_lost, error) = self.fill(row, task, &mut scratch);
+                found.lost.push(was_lost);
+                found.errors.push(error);
                 row_squares(&scratch, dim, std::slice::from_mut(square));
             }
             task = self.task_of(rows.start);
@@ -103,6 +115,8 @@ impl<'a> Rows<'a> {
                 if found.extraordinary.last() != Some(&task) {
                     found.extraordinary.push(task);
                 }
+            } else if let Some(&error) = found.errors.get(number) {
+                found.moved = found.moved.max(relative(error, square));
             }
         }
         found.largest = found.largest.max(largest.sqrt());
@@ -173,8 +187,15 @@ impl<'a> Rows<'a> {
         scratch
     }
 
-    // Whether a number other than zero fell out of the ordinary range on its way to `f32`.
-    fn fill(&self, at: usize, task: usize, row: &mut [f32]) -> bool {
+    // Whether a number other than zero fell out of the ordinary range on its way to `f32`, and the
+    // square of what rounding to bfloat16 moved the token by.
+    fn fill(&self, at: usize, task: usize, row: &mut [f32]) -> (bool, f64) {
+        let was_lost = self.fill_single(at, task, row);
+        let error = if self.rounds { round_row(row) } else { 0.0 };
+        (was_lost, error)
+    }
+
+    fn fill_single(&self, at: usize, task: usize, row: &mut [f32]) -> bool {
         let values = at * row.len()..(at + 1) * row.len();
         if self.frame.is_empty() {
             match self.stored {
@@ -200,6 +221,15 @@ impl<'a> Rows<'a> {
     }
 }
 
+// The root of a ratio of squares; a zero token does not move.
+fn relative(error: f64, square: f64) -> f64 {
+    if square > 0.0 {
+        (error / square).sqrt()
+    } else {
+        0.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,11 +240,11 @@ mod tests {
         let values = [3.0f32, 4.0, 0.0, 0.0, 0.0, 2.0];
         let ragged = Ragged::new(&values, &[0, 2, 3], 2).unwrap();
         let frame = Frame::default();
-        let rows = Rows::new(Stored::F32(ragged), &frame, Normalize::Tokens);
+        let rows = Rows::new(Stored::F32(ragged), &frame, Normalize::Tokens, false);
         let norms = rows.all_norms();
         assert_eq!(norms.scales, [0.2, 0.0, 0.5]);
         assert_eq!((norms.largest, norms.extraordinary.len()), (5.0, 0));
-        let raw = Rows::new(Stored::F32(ragged), &frame, Normalize::Nothing);
+        let raw = Rows::new(Stored::F32(ragged), &frame, Normalize::Nothing, false);
         assert_eq!(raw.norms(&(1..3)).scales, [1.0; 2]);
     }
 
@@ -223,7 +253,7 @@ mod tests {
         let values = [1.0f64, 1e-40, 1e300];
         let ragged = Ragged::new(&values, &[0, 1, 2, 3], 1).unwrap();
         let frame = Frame::default();
-        let rows = Rows::new(Stored::F64(ragged), &frame, Normalize::Tokens);
+        let rows = Rows::new(Stored::F64(ragged), &frame, Normalize::Tokens, false);
         assert_eq!(rows.all_norms().extraordinary, [1, 2]);
         assert_eq!(rows.norms(&(1..2)).extraordinary, [1]);
     }

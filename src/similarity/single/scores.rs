@@ -10,7 +10,7 @@ use crate::similarity::grid::{Direction, Sides};
 use crate::similarity::prepare::Normalize;
 use crate::similarity::{Kernel, Settings, similarity};
 use crate::threads::Monitor;
-use crate::tokens::{Stored, Tokens};
+use crate::tokens::Stored;
 
 /// Both sides as they are stored; without targets the sources are their own.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +23,8 @@ pub struct StoredSides<'a> {
     pub frame: &'a Frame,
     /// What is done to the length of tokens.
     pub normalize: Normalize,
+    /// Whether tokens are rounded to bfloat16 first.
+    pub rounds: bool,
 }
 
 impl Reduction {
@@ -51,13 +53,13 @@ pub fn scores(
     let rows = |stored: Stored<'_>| frame.check(stored.offsets());
     rows(sides.sources)?;
     sides.targets.map_or(Ok(()), rows)?;
-    let sources = Rows::new(sides.sources, frame, normalize);
+    let sources = Rows::new(sides.sources, frame, normalize, sides.rounds);
     let stored = sides.targets.unwrap_or(sides.sources);
     let is_cosine = normalize == Normalize::Tokens;
     let pairs = AllPairs {
         path,
         seekers: sources,
-        partners: Rows::new(stored, frame, normalize),
+        partners: Rows::new(stored, frame, normalize, sides.rounds),
         reduction,
         is_cosine,
         both: false,
@@ -70,7 +72,8 @@ pub fn scores(
         _ => directed(&pairs, settings.direction)?,
     };
     replace_extraordinary(&mut found, sides, settings, monitor)?;
-    let bound = error_bound(sources.dim(), found.largest, reduction, is_cosine);
+    let rounded = sides.rounds.then_some(found.moved);
+    let bound = error_bound(sources.dim(), found.largest, rounded, reduction, is_cosine);
     Ok((found.forth, bound))
 }
 
@@ -113,6 +116,7 @@ fn directed(pairs: &AllPairs<'_>, direction: Direction) -> Result<Found> {
                 forth: cells.map(|cell| found.forth[place(cell)]).collect(),
                 back: Vec::new(),
                 largest: (found.largest.1, found.largest.0),
+                moved: (found.moved.1, found.moved.0),
                 extraordinary: (found.extraordinary.1, found.extraordinary.0),
             })
         }
@@ -162,7 +166,7 @@ fn replace_extraordinary(
         let is_wide =
             sources.binary_search(&source).is_ok() || targets.binary_search(&target).is_ok();
         if is_wide {
-            let (source, target) = (alone(sides.sources, source), alone(stored, target));
+            let (source, target) = (sides.sources.alone(source), stored.alone(target));
             let sides = Sides {
                 sources: &source,
                 targets: Some(&target),
@@ -174,14 +178,4 @@ fn replace_extraordinary(
         }
     }
     Ok(())
-}
-
-fn alone(stored: Stored<'_>, task: usize) -> Tokens {
-    let bounds = stored.offsets();
-    let rows = bounds[task]..bounds[task + 1];
-    Tokens {
-        offsets: vec![0, rows.len()],
-        dim: stored.dim(),
-        buffer: stored.widen_rows(rows),
-    }
 }

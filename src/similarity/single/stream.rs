@@ -30,7 +30,7 @@ impl Stream<'_> {
         let (dim, height, width) = (self.side.dim(), self.path.rows(), self.path.lanes());
         let mut best = Best::new(self.path, self.lanes.n_panels() * width, self.pieces);
         let mut norms = Norms::default();
-        let mut tile = Aligned::unset(dim * height);
+        let mut tile = Aligned::unset(self.path.words(dim) * height);
         let mut scratch = Vec::new();
         let mut scales = vec![0.0f32; height];
         let (mut task, mut piece) = (self.pieces[0].task, 0);

@@ -59,6 +59,7 @@ fn scored(
         targets: Some(targets.stored()),
         frame: &Frame::default(),
         normalize,
+        rounds: false,
     };
     let reduction = Reduction::of(settings).unwrap();
     scores(path, &sides, settings, reduction, &Monitor::default()).unwrap()
@@ -174,6 +175,7 @@ fn a_side_against_itself_has_the_bits_of_two_equal_sides() {
             targets: None,
             frame: &Frame::default(),
             normalize: Normalize::Tokens,
+            rounds: false,
         };
         let monitor = Monitor::default();
         let found = scores(path, &sides, &settings, Reduction::Best, &monitor).unwrap();

@@ -1,0 +1,63 @@
+//! Tokens rounded to bfloat16, at the speed of reading them.
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::simd::rounded_to_bf16;
+
+const SUMS: usize = 16;
+
+/// Rounds a token to bfloat16, ties to even; the square of what that moved it by.
+pub fn round_row(row: &mut [f32]) -> f64 {
+    Arch::new().dispatch(Round(row))
+}
+
+struct Round<'a>(&'a mut [f32]);
+
+impl WithSimd for Round<'_> {
+    type Output = f64;
+
+    // In `f64`, because squares of what is lost may fall out of `f32`.
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f64 {
+        let (chunks, rest) = self.0.as_chunks_mut::<SUMS>();
+        let mut sums = [0.0; SUMS];
+        for chunk in chunks {
+            for (sum, value) in sums.iter_mut().zip(chunk) {
+                *sum += round(value);
+            }
+        }
+        for (sum, value) in sums.iter_mut().zip(rest) {
+            *sum += round(value);
+        }
+        sums.into_iter().sum()
+    }
+}
+
+#[inline(always)]
+fn round(value: &mut f32) -> f64 {
+    let near = rounded_to_bf16(*value);
+    let error = f64::from(*value - near);
+    *value = near;
+    error * error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_keeps_what_bfloat16_holds_and_tells_what_it_moved() {
+        let mut row = vec![
+            1.0,
+            -3.5,
+            0.0,
+            1.0 + 2f32.powi(-9),
+            1.0 + 3.0 * 2f32.powi(-8),
+        ];
+        row.extend(vec![2.0; 30]);
+        let error = round_row(&mut row);
+        assert_eq!(row[..5], [1.0, -3.5, 0.0, 1.0, 1.0 + 2f32.powi(-6)]);
+        assert_eq!(row[5..], vec![2.0; 30]);
+        assert_eq!(error, 2f64.powi(-18) + 2f64.powi(-16));
+    }
+}

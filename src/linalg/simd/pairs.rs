@@ -1,0 +1,104 @@
+//! bfloat16, two coordinates to a word of 32 bits: what both instruction sets for it read. Words
+//! travel in slices of `f32`, which nobody but these instructions does arithmetic on.
+
+/// Words that AMX multiplies at a time; rows are filled up with zeros, which add nothing.
+const WORDS: usize = 16;
+/// Rows whose distance is a multiple of 2 KB drive each other out of the first-level cache.
+const CONFLICT: usize = 2048 / 4;
+
+/// Words of one token.
+pub fn words(dim: usize) -> usize {
+    let words = dim.div_ceil(2).next_multiple_of(WORDS);
+    if words.is_multiple_of(CONFLICT) {
+        words + WORDS
+    } else {
+        words
+    }
+}
+
+/// The nearest bfloat16, ties to even; `value` is finite.
+#[inline(always)]
+pub fn rounded(value: f32) -> f32 {
+    let bits = value.to_bits();
+    let up = 0x7fff + (bits >> 16 & 1);
+    f32::from_bits(bits.wrapping_add(up) & 0xffff_0000)
+}
+
+/// Rows `[n][dim]` of bfloat16 numbers to rows `[..][words]`; missing ones repeat the last.
+pub fn pack(rows: &[f32], dim: usize, out: &mut [f32]) {
+    let words = words(dim);
+    let last = rows.len() / dim - 1;
+    for (number, out) in out.chunks_exact_mut(words).enumerate() {
+        let row = &rows[number.min(last) * dim..][..dim];
+        let (pairs, rest) = row.as_chunks::<2>();
+        let (taken, filling) = out.split_at_mut(pairs.len());
+        for (word, &[low, high]) in taken.iter_mut().zip(pairs) {
+            *word = f32::from_bits(low.to_bits() >> 16 | high.to_bits() & 0xffff_0000);
+        }
+        filling.fill(0.0);
+        if let (Some(word), [low]) = (filling.first_mut(), rest) {
+            *word = f32::from_bits(low.to_bits() >> 16);
+        }
+    }
+}
+
+/// `best[lane] = max(best[lane], scales[row] * scores[row][lane])` for 32 lanes.
+///
+/// # Safety
+/// The processor has AVX-512.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+pub unsafe fn keep_best(scores: &[f32], scales: &[f32], best: &mut [f32]) {
+    use std::arch::x86_64::*;
+    assert!(best.len() == 32);
+    let out = best.as_mut_ptr();
+    // SAFETY: 32 numbers were checked just now, and every row has as many.
+    unsafe {
+        let (mut low, mut high) = (_mm512_loadu_ps(out), _mm512_loadu_ps(out.add(16)));
+        for (row, &scale) in scores.chunks_exact(32).zip(scales) {
+            let (row, scale) = (row.as_ptr(), _mm512_set1_ps(scale));
+            low = _mm512_max_ps(low, _mm512_mul_ps(_mm512_loadu_ps(row), scale));
+            high = _mm512_max_ps(high, _mm512_mul_ps(_mm512_loadu_ps(row.add(16)), scale));
+        }
+        _mm512_storeu_ps(out, low);
+        _mm512_storeu_ps(out.add(16), high);
+    }
+}
+
+/// Multiplies each row of 32 scores by its scale.
+#[cfg(target_arch = "x86_64")]
+pub fn scale(scores: &mut [f32], scales: &[f32]) {
+    for (scores, scale) in scores.chunks_exact_mut(32).zip(scales) {
+        for score in scores {
+            *score *= scale;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use half::bf16;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn rounding_is_that_of_the_half_crate(value in -1e30..1e30f32, bits in any::<u32>()) {
+            for value in [value, f32::from_bits(bits & 0x7eff_ffff)] {
+                prop_assert_eq!(rounded(value), bf16::from_f32(value).to_f32());
+            }
+        }
+    }
+
+    #[test]
+    fn two_numbers_share_a_word_and_rows_are_filled_up() {
+        let mut out = vec![f32::NAN; 3 * 16];
+        pack(&[1.0, 2.0, -1.0, 0.5, 0.0, 4.0], 3, &mut out);
+        let bits: Vec<u32> = out.iter().map(|word| word.to_bits()).collect();
+        assert_eq!(bits[..3], [0x4000_3f80, 0x0000_bf80, 0]);
+        assert_eq!(bits[16..19], [0x0000_3f00, 0x0000_4080, 0]);
+        assert_eq!(bits[16..32], bits[32..48]);
+        assert_eq!((words(1), words(33), words(1024)), (16, 32, 528));
+    }
+}
