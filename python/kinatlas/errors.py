@@ -13,6 +13,7 @@ __all__ = [
     "FormatError",
     "KinAtlasError",
     "KinAtlasWarning",
+    "LedgerError",
     "LockedError",
     "MissingDependencyError",
     "MixtureError",
@@ -89,8 +90,12 @@ class EndpointError(KinAtlasError, ConnectionError):
         return type(self), (str(self), self.kind, self.retry_after, self.is_final)
 
 
+class LedgerError(KinAtlasError, OSError):
+    """A ledger that cannot be written, for example on a full disk; what it holds is kept."""
+
+
 class LockedError(KinAtlasError, OSError):
-    """Another job works on the same folder; wait for it, or choose another folder."""
+    """Another job works on the same folder or file; wait for it, or choose another."""
 
 
 class SchedulerError(KinAtlasError, ConnectionError):
