@@ -7,12 +7,14 @@ from kinatlas.torch.linear_attention import LinearAttention
 from kinatlas.torch.loading import AtlasDataset, initial_prompt, ragged_batch
 from kinatlas.torch.soft_prompt import fit_soft_prompt
 from kinatlas.torch.states import collect_states
+from kinatlas.torch.surrogate import TrainedSpace
 
 __all__ = [
     "AtlasDataset",
     "CausalBox",
     "LinearAttention",
     "PipelineBox",
+    "TrainedSpace",
     "accumulate_fisher",
     "atlas_from_peft",
     "collect_states",
