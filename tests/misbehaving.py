@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 SECRET = "sk-very-secret-key-0123456789"
@@ -15,9 +16,15 @@ SECRET = "sk-very-secret-key-0123456789"
 class Desk:
     """What the server does with the n-th attempt at a message, and what it billed for it."""
 
-    def __init__(self, troubles: dict[str, list[str]] | None = None, delay: float = 0.0) -> None:
+    def __init__(
+        self,
+        troubles: dict[str, list[str]] | None = None,
+        delay: float = 0.0,
+        usage: str = "honest",
+    ) -> None:
         self.troubles = troubles or {}
         self.delay = delay
+        self.usage = usage
         self.seen: Counter[str] = Counter()
         self.billed: Counter[str] = Counter()
         self.keys: dict[str, dict] = {}
@@ -86,6 +93,10 @@ class Handler(BaseHTTPRequestHandler):
         key = self.headers.get("Idempotency-Key", message)
         if trouble == "429":
             return self.fail(429, f"slow down, {SECRET}", {"Retry-After": "0.3"})
+        if trouble == "429 until":
+            return self.fail(
+                429, "slow down", {"Retry-After": formatdate(time.time() + 2, usegmt=True)}
+            )
         if trouble == "500":
             return self.fail(500, "it is not you, it is me")
         if trouble == "400":
@@ -93,7 +104,7 @@ class Handler(BaseHTTPRequestHandler):
         if trouble == "401":
             return self.fail(401, f"wrong key {self.headers['Authorization']}")
         if trouble == "timeout":
-            time.sleep(1.5)
+            time.sleep(4.0)
             return self.fail(500, "too late")
         if trouble == "malformed":
             return self.reply(200, b'{"choices": [{"message": ')
@@ -107,6 +118,15 @@ class Handler(BaseHTTPRequestHandler):
             refuse=trouble == "refuse",
             model="parrot-2" if trouble == "new_model" else "parrot-1",
         )
+        if trouble == "echo":
+            found["model"] = str(self.headers["Authorization"]).split()[-1]
+        if trouble == "curt refusal":
+            found = answer_to(message, refuse=True)
+            found["choices"][0]["logprobs"] = None
+        if self.desk.usage == "none":
+            del found["usage"]
+        elif self.desk.usage == "huge":
+            found["usage"] = {"prompt_tokens": 500, "completion_tokens": 50, "total_tokens": 550}
         if trouble == "chatter":
             found["choices"][0]["message"]["content"] = "As a parrot I cannot tell."
         with self.desk.lock:
@@ -117,7 +137,8 @@ class Handler(BaseHTTPRequestHandler):
             found = self.desk.keys[key]
         body = json.dumps(found).encode()
         if request.get("stream"):
-            return self.stream(found, is_cut=trouble == "cut")
+            is_told = bool((request.get("stream_options") or {}).get("include_usage"))
+            return self.stream(found, is_cut=trouble == "cut", is_told=is_told)
         if trouble == "cut":
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
@@ -128,7 +149,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.connection.close()
         return self.reply(200, body)
 
-    def stream(self, found: dict, *, is_cut: bool) -> None:
+    def stream(self, found: dict, *, is_cut: bool, is_told: bool) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
@@ -144,6 +165,9 @@ class Handler(BaseHTTPRequestHandler):
                 "choices": [{"index": 0, "delta": delta, "finish_reason": reason}],
             }  # fmt: skip
             self.wfile.write(f"data: {json.dumps(piece)}\n\n".encode())
+        if is_told and "usage" in found:
+            last = {**piece, "choices": [], "usage": found["usage"]}
+            self.wfile.write(f"data: {json.dumps(last)}\n\n".encode())
         self.wfile.write(b"data: [DONE]\n\n")
 
 

@@ -163,7 +163,7 @@ def test_refusals_are_answers_of_their_own(ledger: Ledger) -> None:
         BANK, ledger)  # fmt: skip
     responses = read_ledger(ledger)
     assert responses.is_answered.all()
-    assert responses.coordinates().shape[2] == 3
+    assert responses.coordinates(mass="coordinate").shape[2] == 3
     assert (responses.mass[responses.boxes.index("shy")] == 0).sum() == 16
 
 

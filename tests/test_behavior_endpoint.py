@@ -34,7 +34,7 @@ def bank(n: int = 3) -> ProbeBank:
 
 
 def box(address: str, **options):
-    model = Endpoint("parrot", base_url=address, api_key=SECRET, timeout=0.8, **options)
+    model = Endpoint("parrot", base_url=address, api_key=SECRET, timeout=2.0, **options)
     return PromptedModel(model, "Is it even? {text}", WORDS, id="parrot")
 
 
@@ -43,7 +43,7 @@ def test_no_answer_is_lost_and_every_anomaly_is_counted(tmp_path: Path, options:
     desk, probes = Desk(TROUBLES), bank()
     with serving(desk) as address, Ledger(tmp_path / "answers.db") as ledger:
         own = box(address, price=Price(0.0, 1.0, 1.0), **options)
-        found = ask(own, probes, ledger, timeout=2.0, max_attempts=5, longest_wait=0.5)
+        found = ask(own, probes, ledger, timeout=6.0, max_attempts=5, longest_wait=0.5)
         again = ask(own, probes, ledger, timeout=2.0)
     assert found["answers"] == again["answers"] == len(probes)
     assert again["calls"] == found["calls"], "a second run asked something again"
@@ -123,3 +123,55 @@ def test_the_rate_limit_spreads_the_calls(tmp_path: Path) -> None:
     # all, less what the first call takes to reach the server. Unlimited it is 0.1 s.
     assert len(seconds) == 11
     assert seconds[-1] - seconds[0] >= 0.8
+
+
+@pytest.mark.parametrize("options", [{}, {"stream": True}])
+@pytest.mark.parametrize("usage", ["honest", "none", "huge"])
+def test_money_is_counted_whatever_the_endpoint_says_of_its_tokens(
+    tmp_path: Path, usage: str, options: dict
+) -> None:
+    probes, cap = ProbeBank.from_texts([f"text {at}" for at in range(120)]), 1500
+    with (
+        serving(Desk(usage=usage)) as address,
+        Ledger(tmp_path / "answers.db") as ledger,
+    ):
+        own = box(address, price=Price(0.0, 1e6, 1e6), **options)
+        found = ask(own, probes, ledger, budget=Budget(money=cap), concurrency=8)
+    assert found.stopped_by == "money"
+    # A message is 18 to 20 letters long and one word is said; what is not told counts in full:
+    # template and text of 24 to 26, 32 around them, 5 to say. Of 550 tokens two fit, not eight.
+    each = {"honest": (19, 21), "none": (61, 63), "huge": (550, 550)}[usage]
+    assert each[0] * found["answers"] <= found["cost"] <= each[1] * found["answers"]
+    assert cap - found["cost"] < max(each[1], 63), "the run stopped before the money was spent"
+
+
+def test_a_date_to_come_back_at_is_honoured(tmp_path: Path) -> None:
+    desk = Desk({"rate": ["429 until"]})
+    with serving(desk) as address, Ledger(tmp_path / "answers.db") as ledger:
+        ask(box(address), ProbeBank.from_texts(["rate"]), ledger, longest_wait=5.0)
+    (_, first), (_, second) = desk.times
+    # Dates have whole seconds: two seconds ahead is at least one.
+    assert second - first >= 1.0
+
+
+def test_a_refusal_without_log_probabilities_is_a_refusal(tmp_path: Path) -> None:
+    desk = Desk({"curt": ["curt refusal"]})
+    with serving(desk) as address, Ledger(tmp_path / "answers.db") as ledger:
+        found = ask(box(address, output="logprobs"), ProbeBank.from_texts(["curt"]), ledger)
+    assert (found.columns["refused"], found["calls"]) == ([1], 1)
+
+
+def test_an_endpoint_that_repeats_the_key_gets_it_written_nowhere(tmp_path: Path) -> None:
+    with serving(Desk({"": ["echo"]})) as address, Ledger(tmp_path / "answers.db") as ledger:
+        found = ask(box(address), bank(1), ledger)
+        assert found.models["parrot"] == ("[secret]",)
+    assert SECRET.encode() not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_another_model_under_the_same_name_is_asked_anew(tmp_path: Path) -> None:
+    with serving(Desk()) as address, Ledger(tmp_path / "answers.db") as ledger:
+        for model in ("parrot", "raven"):
+            llm = Endpoint(model, base_url=address, api_key=SECRET)
+            own = PromptedModel(llm, "Is it even? {text}", WORDS, id="best prompt")
+            found = ask(own, bank(1), ledger)
+    assert found["calls"] == 2 * len(bank(1))

@@ -11,7 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from kinatlas.behavior import CallableBox, Ledger, ProbeBank, accounts, ask
+from kinatlas.behavior import (
+    CallableBox,
+    Ledger,
+    ProbeBank,
+    accounts,
+    ask,
+    embed_behavior,
+    read_ledger,
+    ridge_space,
+)
 from misbehaving import Desk, serving
 
 pytest.importorskip("tenacity")
@@ -43,6 +52,13 @@ def content(path: Path) -> list[str]:
     with Ledger(path, create=False) as ledger:
         return [json.dumps([*record.key, record.status, record.value]) for record in
                 ledger.records()]  # fmt: skip
+
+
+def embedded(path: Path) -> list[bytes]:
+    with Ledger(path, create=False) as ledger:
+        found = read_ledger(ledger)
+    ways = [embed_behavior(found), ridge_space(found, n_features=16).embed(found)]
+    return [atlas[name].tokens.tobytes() for atlas in ways for name in atlas.names]
 
 
 def start(address: str, path: Path) -> subprocess.Popen[str]:
@@ -78,6 +94,7 @@ def test_twenty_kills_change_no_answer_and_no_bill(tmp_path: Path) -> None:
         last.communicate()
     whole.communicate()
     assert content(path) == content(tmp_path / "whole.db")
+    assert embedded(path) == embedded(tmp_path / "whole.db")
     assert len(content(path)) == PROBES
     # The endpoint bills an idempotency key once, and a call that was flying keeps its key.
     assert sum(desk.billed.values()) == PROBES

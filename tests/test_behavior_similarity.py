@@ -11,6 +11,7 @@ import kinatlas as ka
 from kinatlas.behavior import (
     Responses,
     baseline_scores,
+    builtin_bank,
     calls_needed,
     character_ngrams,
     embed_behavior,
@@ -20,6 +21,7 @@ from kinatlas.behavior import (
     ridge_space,
     same_endpoint,
     surrogate_similarity,
+    tfidf_features,
     variance_shares,
     with_baselines,
 )
@@ -255,3 +257,14 @@ def test_results_survive_a_pickle() -> None:
     assert again.answers.tobytes() == found.answers.tobytes()
     similarity = paired_similarity(again, n_replicates=100)
     assert pickle.loads(pickle.dumps(similarity)).low.tobytes() == similarity.low.tobytes()
+
+
+def test_the_threads_of_a_blas_change_no_bit_of_a_surrogate() -> None:
+    limits = pytest.importorskip("threadpoolctl").threadpool_limits
+    bank = builtin_bank().first(1024)
+    found = []
+    for n_threads in (1, 2):
+        with limits(n_threads, user_api="blas"):
+            features = tfidf_features(bank.texts, 64)
+            found.append((features(bank.texts[:50]).tobytes(), features.covariance.tobytes()))
+    assert found[0] == found[1]

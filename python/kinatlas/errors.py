@@ -15,6 +15,7 @@ __all__ = [
     "GateError",
     "KinAtlasError",
     "KinAtlasWarning",
+    "LedgerError",
     "LockedError",
     "MissingDependencyError",
     "MixtureError",
@@ -91,8 +92,12 @@ class EndpointError(KinAtlasError, ConnectionError):
         return type(self), (str(self), self.kind, self.retry_after, self.is_final)
 
 
+class LedgerError(KinAtlasError, OSError):
+    """A ledger that cannot be written, for example on a full disk; what it holds is kept."""
+
+
 class LockedError(KinAtlasError, OSError):
-    """Another job works on the same folder; wait for it, or choose another folder."""
+    """Another job works on the same folder or file; wait for it, or choose another."""
 
 
 class GateError(KinAtlasError, ValueError):

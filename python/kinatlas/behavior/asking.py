@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from kinatlas._checks import check_choice, check_names
+from kinatlas._checks import check_choice, check_names, check_number, check_whole
 from kinatlas._frames import require
 from kinatlas.behavior.accounts import Accounts, accounts, spent_so_far
 from kinatlas.behavior.boxes import BlackBox
 from kinatlas.behavior.budget import Budget, Purse
 from kinatlas.behavior.calls import Caller, Question
+from kinatlas.behavior.hold import held
 from kinatlas.behavior.ledger import Ledger, question_key
 from kinatlas.behavior.probes import ProbeBank
 from kinatlas.errors import DTypeError
@@ -70,7 +72,13 @@ def ask(
     EndpointError
         If an endpoint refuses every call, for example for a wrong key; answers so far are kept.
     FormatError
-        If a parameter of a box looks like a secret.
+        If a parameter of a box looks like a secret, or is no JSON.
+    LedgerError
+        If the ledger cannot be written, for example on a full disk; answers so far are kept.
+    LockedError
+        If another run asks for the same ledger.
+    ValueError
+        If a number is out of range.
     MissingDependencyError
         Without tenacity, or with ``rate`` and without aiolimiter (extra ``behavior``).
 
@@ -88,21 +96,36 @@ def ask(
     check_choice(errors, ("keep", "ask_again"), "errors")
     for name, number in (("replicates", replicates), ("concurrency", concurrency),
                          ("max_attempts", max_attempts)):  # fmt: skip
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-            raise ValueError(f"{name}={number!r}: expected a whole number of at least 1")
+        check_whole(number, name, 1)
+    check_number(timeout, "timeout", "seconds above 0", lambda seconds: seconds > 0)
+    check_number(longest_wait, "longest_wait", "seconds, not below 0", lambda seconds: seconds >= 0)
+    if rate is not None:
+        check_number(rate, "rate", "questions a second, above 0", lambda r: 0 < r < math.inf)
     chosen = _boxes(boxes)
-    for box in chosen:
-        ledger.register(box, bank.texts, bank.strata)
-    open_now = list(open_questions(chosen, bank, ledger, replicates=replicates, errors=errors))
-    limiter: Any = nullcontext()
-    caller = Caller(ledger, timeout=timeout, max_attempts=max_attempts, longest_wait=longest_wait)
-    bar = require("tqdm.auto", "behavior").tqdm(total=sum(map(len, open_now))) if progress else None
+    with held(ledger.path):
+        for box in chosen:
+            ledger.register(box, bank.texts, bank.strata)
+        open_now = list(open_questions(chosen, bank, ledger, replicates=replicates, errors=errors))
+        caller = Caller(
+            ledger, timeout=timeout, max_attempts=max_attempts, longest_wait=longest_wait
+        )
+        stopped = _finished(
+            lambda: _run(caller, open_now, ledger, budget or Budget(), concurrency, rate, progress)
+        )
+    return accounts(ledger, stopped_by=stopped, set_aside=tuple(sorted(caller.set_aside)))
 
-    async def run() -> str | None:
-        nonlocal limiter
-        if rate is not None:
-            limiter = require("aiolimiter", "behavior").AsyncLimiter(rate, 1.0)
-        purse = Purse(budget or Budget(), spent_so_far(ledger))
+
+async def _run(
+    caller: Caller, open_now: list[list[Question]], ledger: Ledger, budget: Budget,
+    concurrency: int, rate: float | None, progress: bool | None,
+) -> str | None:  # fmt: skip
+    limiter: Any = nullcontext()
+    if rate is not None:
+        # The bucket holds a second's worth, or one question where that is less than one.
+        limiter = require("aiolimiter", "behavior").AsyncLimiter(max(rate, 1.0), max(1 / rate, 1.0))
+    bar = require("tqdm.auto", "behavior").tqdm(total=sum(map(len, open_now))) if progress else None
+    try:
+        purse = Purse(budget, spent_so_far(ledger))
         queue = iter(open_now)
         failure: list[BaseException] = []
 
@@ -121,13 +144,10 @@ def ask(
         if failure:
             raise failure[0]
         return purse.empty
-
-    try:
-        stopped = _finished(run)
     finally:
+        caller.close()
         if bar is not None:
             bar.close()
-    return accounts(ledger, stopped_by=stopped, set_aside=tuple(sorted(caller.set_aside)))
 
 
 def _finished(run: Any) -> Any:

@@ -38,8 +38,9 @@ class Answer:
 
     value: Any
     is_refused: bool = False
-    tokens_in: int = 0
-    tokens_out: int = 0
+    #: None where it is not known: the most that the call can have used is then charged.
+    tokens_in: int | None = 0
+    tokens_out: int | None = 0
     model: str | None = None
 
 

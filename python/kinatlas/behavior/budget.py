@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from kinatlas.behavior.boxes import BlackBox
+from kinatlas.behavior.boxes import Answer, BlackBox
 
-__all__ = ["Budget", "Purse", "most_tokens"]
+__all__ = ["Budget", "Meter", "Purse", "most_tokens"]
 
 # Room for the words a chat protocol puts around a message.
 _ENVELOPE = 32
@@ -56,6 +58,46 @@ def most_tokens(box: BlackBox, text: str) -> tuple[int, int]:
     return len((box.prompt + text).encode("utf-8", "surrogatepass")) + _ENVELOPE, int(limit)
 
 
+class Meter:
+    """What calls may cost at most, corrected by what boxes were seen to use."""
+
+    def __init__(self) -> None:
+        self._above: dict[str, tuple[int, int]] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    @asynccontextmanager
+    async def first_of(self, box: BlackBox, purse: Purse) -> AsyncIterator[None]:
+        """Let calls through one at a time until the box has told what a call really uses.
+
+        A box may use more than its texts and its ``max_tokens`` say, for example a prompt of the
+        endpoint's own. Only the first call can then go above a cap, not all that are in flight.
+        """
+        if box.id in self._above or not purse.is_capped:
+            yield
+            return
+        async with self._locks.setdefault(box.id, asyncio.Lock()):
+            yield
+
+    def most(self, box: BlackBox, text: str) -> tuple[int, int]:
+        """Return the most tokens read and written, plus what the box was seen to use above it."""
+        read, write = most_tokens(box, text)
+        above = self._above.get(box.id, (0, 0))
+        return read + above[0], write + above[1]
+
+    def told(self, box: BlackBox, answer: Answer, most: tuple[int, int]) -> tuple[int, int]:
+        """Return the tokens an answer says it used; what is no count is the most it can be."""
+        given = (answer.tokens_in, answer.tokens_out)
+        used = tuple(
+            int(one) if isinstance(one, (int, float)) and 0 <= one < math.inf else top
+            for one, top in zip(given, most, strict=True)
+        )
+        above = self._above.get(box.id, (0, 0))
+        self._above[box.id] = (
+            above[0] + max(0, used[0] - most[0]), above[1] + max(0, used[1] - most[1])
+        )  # fmt: skip
+        return used[0], used[1]
+
+
 class Purse:
     """What is spent and set aside in one event loop."""
 
@@ -68,6 +110,8 @@ class Purse:
         self._spent = [float(number) for number in spent]
         self._aside = [0.0, 0.0, 0.0]
         self._changed = asyncio.Condition()
+        #: Whether what a call costs in tokens can stop the run.
+        self.is_capped = min(self._caps[1:]) < math.inf
         self.empty: str | None = None
 
     async def set_aside(self, wanted: tuple[int, int, float]) -> bool:
@@ -81,7 +125,8 @@ class Purse:
                 # Flying calls may turn out cheaper than feared; without any, it never will fit.
                 hopeless = self._short(wanted, [0.0, 0.0, 0.0])
                 if hopeless is not None or not any(self._aside):
-                    self.empty = hopeless or short
+                    # Of several texts some may still fit.
+                    self.empty = (hopeless or short) if wanted[0] == 1 else None
                     return False
                 await self._changed.wait()
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
+import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kinatlas._frames import require
 from kinatlas.behavior.boxes import Answer, BlackBox, digest
-from kinatlas.behavior.budget import Purse, most_tokens
+from kinatlas.behavior.budget import Meter, Purse
+from kinatlas.behavior.calling import Callees
 from kinatlas.behavior.keys import keyed
 from kinatlas.behavior.ledger import Key, Ledger, Outcome, Written
 from kinatlas.behavior.parsing import parse
-from kinatlas.errors import EndpointError, MissingDependencyError
+from kinatlas.errors import EndpointError, LedgerError, MissingDependencyError
 
 __all__ = ["Caller", "Question"]
 
@@ -51,17 +52,21 @@ class Caller:
     ) -> None:
         self._ledger, self._timeout = ledger, timeout
         self._tries, self._longest = max_attempts, longest_wait
-        self._locks: dict[int, asyncio.Lock] = {}
+        self._callees, self._meter = Callees(timeout), Meter()
         self._failed: Counter[str] = Counter()
         self._succeeded: set[str] = set()
         self.set_aside: set[str] = set()
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._callees.close()
 
     async def settle_questions(
         self, questions: Sequence[Question], purse: Purse, limiter: Any
     ) -> None:
         """Have the questions answered, or their failure recorded."""
         box = questions[0].box
-        if box.id in self.set_aside:
+        if box.id in self.set_aside or purse.empty:
             return
         tenacity = require("tenacity", "behavior")
         jitter = tenacity.wait_random_exponential(multiplier=0.2, max=self._longest)
@@ -83,15 +88,14 @@ class Caller:
         state: dict[str, Any] = {}
         try:
             await retrying(self._attempt, questions, purse, limiter, state)
-        except _OutOfBudget:
-            return
-        except _WrongAnswer as error:
+        except (_OutOfBudget, _WrongAnswer) as error:
             if len(questions) > 1:
-                # Ask the texts one by one, so that one bad text costs only its own answer.
+                # Ask the texts one by one, so that one bad text costs only its own answer, and a
+                # budget too small for all of them still buys some.
                 for question in questions:
                     await self.settle_questions([question], purse, limiter)
-                return
-            self._give_up(questions, state, str(error))
+            elif isinstance(error, _WrongAnswer):
+                self._give_up(questions, state, str(error))
         except EndpointError as error:
             if error.kind in _HOPELESS_KINDS:
                 raise
@@ -100,25 +104,36 @@ class Caller:
     async def _attempt(
         self, questions: Sequence[Question], purse: Purse, limiter: Any, state: dict[str, Any]
     ) -> None:
+        async with self._meter.first_of(questions[0].box, purse):
+            await self._paid(questions, purse, limiter, state)
+
+    async def _paid(
+        self, questions: Sequence[Question], purse: Purse, limiter: Any, state: dict[str, Any]
+    ) -> None:
         box = questions[0].box
-        most = [most_tokens(box, question.text) for question in questions]
+        most = [self._meter.most(box, question.text) for question in questions]
         aside = [(sum(own), box.price.cost(*own)) for own in most]
         wanted = (len(questions), sum(a[0] for a in aside), sum(a[1] for a in aside))
         if not await purse.set_aside(wanted):
             raise _OutOfBudget
-        for _ in questions:
-            async with limiter:
-                pass
-        spent = wanted
-        attempts = self._ledger.begin(
-            (question.key, *own) for question, own in zip(questions, aside, strict=True)
-        )
-        state["attempts"] = attempts
-        start = time.perf_counter()
+        spent, attempts = wanted, []
         try:
+            for _ in questions:
+                async with limiter:
+                    pass
+            attempts = self._ledger.begin(
+                (question.key, *own) for question, own in zip(questions, aside, strict=True)
+            )
+            state["attempts"] = attempts
+            start = time.perf_counter()
             answers = await self._called(box, questions)
-            spent = self._write(box, questions, attempts, answers, _milliseconds(start))
+            spent = self._write(box, questions, attempts, answers, most, _milliseconds(start))
+        except LedgerError:
+            raise
         except BaseException as error:
+            if not attempts:
+                spent = (0, 0, 0.0)
+                raise
             kind, detail = _kind(error), f"{type(error).__name__}: {error}"
             # What a failed call cost is unknown: its tokens count in full, since an endpoint may
             # bill an answer that never arrived.
@@ -139,20 +154,8 @@ class Caller:
 
     async def _called(self, box: BlackBox, questions: Sequence[Question]) -> list[Any]:
         texts = [question.text for question in questions]
-        function = getattr(box, "function", box.__call__)
-
-        async def awaited() -> Any:
-            found = box(texts) if is_async else await asyncio.to_thread(box, texts)
-            return await found if inspect.isawaitable(found) else found
-
-        is_async = _is_async(function)
         with keyed(digest([question.key for question in questions])):
-            if is_async:
-                answers = await asyncio.wait_for(awaited(), self._timeout)
-            else:
-                # Plain functions rarely expect to be called twice at once.
-                async with self._locks.setdefault(id(box), asyncio.Lock()):
-                    answers = await asyncio.wait_for(awaited(), self._timeout)
+            answers = await self._callees.answers(box, texts)
         try:
             listed = list(answers)
         except TypeError:
@@ -163,26 +166,26 @@ class Caller:
 
     def _write(
         self, box: BlackBox, questions: Sequence[Question], attempts: list[int],
-        answers: list[Any], latency: float,
+        answers: list[Any], most: list[tuple[int, int]], latency: float,
     ) -> tuple[int, int, float]:  # fmt: skip
         outcomes, written, tokens, money = [], [], 0, 0.0
-        for question, attempt, given in zip(questions, attempts, answers, strict=True):
+        for question, attempt, given, own in zip(questions, attempts, answers, most, strict=True):
             one = given if isinstance(given, Answer) else Answer(given)
-            cost = box.price.cost(one.tokens_in, one.tokens_out)
-            tokens, money = tokens + one.tokens_in + one.tokens_out, money + cost
+            value = _jsonable(one.value)
+            read_in, out = self._meter.told(box, one, own)
+            cost = box.price.cost(read_in, out)
+            tokens, money = tokens + read_in + out, money + cost
             if one.is_refused:
-                status, mass, reason = "refused", 0.0, str(one.value)
+                status, mass, reason = "refused", 0.0, str(value)
             else:
-                read = parse(box.output, box.labels, box.verbalizers, one.value)
+                read = parse(box.output, box.labels, box.verbalizers, value)
                 status, mass, reason = read.status, read.mass, read.reason
             self._watch(box, status in ("ok", "refused"))
             outcomes.append(
-                (attempt, Outcome(status, reason, latency, one.tokens_in, one.tokens_out, cost,
-                                  one.model))
+                (attempt, Outcome(status, reason, latency, read_in, out, cost, one.model))
             )  # fmt: skip
             written.append(
-                Written(attempt, question.key, status, _jsonable(one.value), mass, reason,
-                        one.model)
+                Written(attempt, question.key, status, value, mass, reason, one.model)
             )  # fmt: skip
         self._ledger.finish(outcomes, written, getattr(box, "secrets", ()))
         return len(questions), tokens, money
@@ -208,12 +211,6 @@ class Caller:
                 self.set_aside.add(box.id)
 
 
-def _is_async(function: Any) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004
-    )
-
-
 def _milliseconds(start: float) -> float:
     return 1e3 * (time.perf_counter() - start)
 
@@ -235,9 +232,15 @@ def _as_endpoint(error: BaseException) -> BaseException:
 
 
 def _jsonable(value: Any) -> Any:
-    """Arrays and NumPy numbers as plain lists and numbers."""
+    """The answer as it will be read back: arrays, mappings and sequences of any kind as JSON."""
+    return json.loads(json.dumps(_plain(value), default=str))
+
+
+def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
-    if isinstance(value, dict):
-        return {str(name): _jsonable(one) for name, one in value.items()}
-    return [_jsonable(one) for one in value] if isinstance(value, (list, tuple)) else value
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
+        return [_plain(one) for one in value]
+    return value

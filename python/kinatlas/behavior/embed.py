@@ -23,6 +23,7 @@ def embed_behavior(
     method: str = "paired",
     space: RidgeSpace | None = None,
     link: str | None = None,
+    mass: str = "aside",
 ) -> Atlas:
     """Return black boxes as tasks: of one token a probe, or of one token of surrogate weights.
 
@@ -37,8 +38,8 @@ def embed_behavior(
         with data sets (`RidgeSpace.embed_labels`).
     space
         Ridge only: the space to embed into; default a new one, chosen on these responses.
-    link
-        Coordinates, as in `paired_similarity`.
+    link, mass
+        Coordinates, as in `paired_similarity`; mass is for ``paired`` only.
 
     Raises
     ------
@@ -67,12 +68,12 @@ def embed_behavior(
     if method == "ridge":
         return (space or ridge_space(responses, link=link)).embed(responses)
     shared = responses.common()
-    values = shared.coordinates(link)
+    values = shared.coordinates(link, mass=mass)
     values = values - values.mean(axis=1, keepdims=True)
     origin = Provenance(method="behavior-paired", notes=(f"{len(shared.bank)} probes",))
     return Atlas.from_arrays(
         dict(zip(shared.boxes, values, strict=True)),
-        space=shared.space(link),
+        space=shared.space(link, mass=mass),
         provenance=dict.fromkeys(shared.boxes, origin),
     )
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import ssl
 from collections.abc import Mapping
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -36,7 +37,8 @@ def Endpoint(
     Parameters
     ----------
     model, base_url, api_key
-        As the ``openai`` client takes them; the key is never written anywhere.
+        As the ``openai`` client takes them; the key is never written anywhere. Where the same
+        model lives at two addresses, tell them apart by ``version``.
     output
         ``text``, or ``logprobs`` of the first token where the endpoint offers them.
     protocol
@@ -55,7 +57,7 @@ def Endpoint(
     --------
     >>> box = Endpoint("some-model", base_url="http://127.0.0.1:1/v1", api_key="not-a-key")
     >>> box.id, dict(box.params)
-    ('some-model', {'temperature': 0, 'max_tokens': 5, 'protocol': 'chat'})
+    ('some-model', {'temperature': 0, 'max_tokens': 5, 'protocol': 'chat', 'model': 'some-model'})
     """
     check_choice(output, ("text", "logprobs"), "output")
     check_choice(protocol, ("chat", "completions"), "protocol")
@@ -89,7 +91,8 @@ def Endpoint(
         version,
         output,
         deterministic=None,
-        params={**sampling, "protocol": protocol},
+        # The model too: under a name of its own a prompt would else keep another model's answers.
+        params={**sampling, "protocol": protocol, "model": model},
         batch_size=1,
         price=price or Price(),
         secrets=(key,) if key else (),
@@ -101,6 +104,8 @@ async def _one(
     protocol: str, sampling: Mapping[str, Any], stream: bool,
 ) -> Answer:  # fmt: skip
     request: dict[str, Any] = {"model": model, **sampling}
+    if stream:
+        request["stream_options"] = {"include_usage": True}
     key = call_key()
     if key:
         request["extra_headers"] = {"Idempotency-Key": key}
@@ -119,7 +124,7 @@ async def _one(
         return await _streamed(found, output) if stream else _whole(found, protocol, output)
     except openai.OpenAIError as error:
         raise _translated(openai, error) from None
-    except (json.JSONDecodeError, AttributeError, TypeError, IndexError, KeyError) as error:
+    except (ValueError, AttributeError, TypeError, IndexError, KeyError) as error:
         raise EndpointError(
             f"{model}: the answer is not what the protocol promises ({type(error).__name__}: "
             f"{error})", "malformed",
@@ -137,21 +142,28 @@ def _whole(found: Any, protocol: str, output: Output) -> Answer:
     choice = found.choices[0]
     if choice.finish_reason is None:
         raise EndpointError("the answer ends without a finish reason", "truncated")
-    if protocol == "chat":
-        content, refusal = choice.message.content, getattr(choice.message, "refusal", None)
-        entries = choice.logprobs.content[0].top_logprobs if output == "logprobs" else []
-        listed = {entry.token: entry.logprob for entry in entries}
-    else:
-        content, refusal = choice.text, None
-        listed = dict(choice.logprobs.top_logprobs[0]) if output == "logprobs" else {}
-    return _answer(found, content, refusal, choice.finish_reason, listed, output)
+    is_chat = protocol == "chat"
+    content = choice.message.content if is_chat else choice.text
+    refusal = getattr(choice.message, "refusal", None) if is_chat else None
+    listed: Mapping[str, float] = {}
+    # A refusal has no first token to list alternatives of.
+    if output == "logprobs" and not refusal and choice.finish_reason != "content_filter":
+        first = choice.logprobs.content[0].top_logprobs if is_chat else None
+        listed = (
+            dict(choice.logprobs.top_logprobs[0])
+            if first is None
+            else {entry.token: entry.logprob for entry in first}
+        )
+    return _answer(
+        found, getattr(found, "usage", None), content, refusal, choice.finish_reason, listed, output
+    )
 
 
 async def _streamed(found: Any, output: Output) -> Answer:
-    content, refusal, reason, last = "", "", None, None
+    content, refusal, reason, last, usage = "", "", None, None, None
     listed: dict[str, float] = {}
     async for piece in found:
-        last = piece
+        last, usage = piece, getattr(piece, "usage", None) or usage
         for choice in piece.choices[:1]:
             content += choice.delta.content or ""
             refusal += getattr(choice.delta, "refusal", None) or ""
@@ -161,19 +173,19 @@ async def _streamed(found: Any, output: Output) -> Answer:
                 listed = {entry.token: entry.logprob for entry in entries}
     if reason is None or last is None:
         raise EndpointError("the stream ends without a finish reason", "truncated")
-    return _answer(last, content, refusal, reason, listed, output)
+    return _answer(last, usage, content, refusal, reason, listed, output)
 
 
 def _answer(
-    found: Any, content: Any, refusal: Any, reason: str, listed: Mapping[str, float], output: Output
-) -> Answer:
-    usage = getattr(found, "usage", None)
+    found: Any, usage: Any, content: Any, refusal: Any, reason: str,
+    listed: Mapping[str, float], output: Output,
+) -> Answer:  # fmt: skip
     mark = getattr(found, "system_fingerprint", None)
     return Answer(
         value=dict(listed) if output == "logprobs" and listed else (refusal or content or ""),
         is_refused=bool(refusal) or reason == "content_filter",
-        tokens_in=int(getattr(usage, "prompt_tokens", 0) or 0),
-        tokens_out=int(getattr(usage, "completion_tokens", 0) or 0),
+        tokens_in=getattr(usage, "prompt_tokens", None),
+        tokens_out=getattr(usage, "completion_tokens", None),
         model=f"{found.model}@{mark}" if mark else str(found.model),
     )
 
@@ -197,7 +209,18 @@ def _translated(openai: Any, error: Any) -> EndpointError:
 
 
 def _seconds(error: Any) -> float | None:
+    """Seconds that ``Retry-After`` asks to wait, which is a number or a date."""
     try:
-        return max(0.0, float(error.response.headers["retry-after"]))
-    except (AttributeError, KeyError, ValueError):
+        said = str(error.response.headers["retry-after"])
+    except (AttributeError, KeyError):
+        return None
+    try:
+        return max(0.0, float(said))
+    except ValueError:
+        pass
+    try:
+        then = parsedate_to_datetime(said)
+        then = then if then.tzinfo else then.replace(tzinfo=timezone.utc)
+        return max(0.0, (then - datetime.now(timezone.utc)).total_seconds())
+    except (TypeError, ValueError):
         return None

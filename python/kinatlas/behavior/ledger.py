@@ -11,15 +11,17 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 from kinatlas.behavior.boxes import BlackBox, digest, fingerprint
 from kinatlas.behavior.probes import probe_key
-from kinatlas.behavior.secrets import check_no_secret, scrubbed
-from kinatlas.errors import FormatError
+from kinatlas.behavior.secrets import check_no_secret, scrubbed, scrubbed_value
+from kinatlas.errors import FormatError, LedgerError
 
 __all__ = ["Key", "Ledger", "Outcome", "Record", "Written", "question_key"]
 
@@ -106,6 +108,8 @@ class Ledger:
     ------
     FormatError
         If the file is not a ledger of this version.
+    LedgerError
+        When writing, if the disk is full or the file may not be written.
 
     Examples
     --------
@@ -133,8 +137,7 @@ class Ledger:
     def _prepare(self) -> None:
         # One immediate transaction, so that a kill leaves all tables or none, and two processes
         # that open a new file at once do not both fill it.
-        self._base.execute("BEGIN IMMEDIATE")
-        try:
+        with self._writing():
             version = self._base.execute("PRAGMA user_version").fetchone()[0]
             known = self._base.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             if version == 0 and known == 0:
@@ -151,52 +154,71 @@ class Ledger:
                 raise FormatError(
                     f"{self.path}: ledger version {version}, this release reads {_VERSION}"
                 )
-        finally:
-            self._base.execute("COMMIT")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Write everything inside, or nothing."""
+        try:
+            self._base.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._base.execute("COMMIT")
+            except BaseException:
+                # SQLite rolls some errors back itself.
+                if self._base.in_transaction:
+                    self._base.execute("ROLLBACK")
+                raise
+        except sqlite3.OperationalError as error:
+            raise LedgerError(
+                f"{self.path}: the ledger cannot be written ({error}); what it holds is kept, so "
+                "make room and run again"
+            ) from error
 
     def register(self, box: BlackBox, texts: Sequence[str], strata: Sequence[str]) -> None:
         """Write down a box and the probes it will be asked; raises FormatError on a secret."""
         check_no_secret(box.params, box.id)
+        _check_stable(box)
         secrets = getattr(box, "secrets", ())
         key = question_key(box, "")
         words = (
             None if box.verbalizers is None else {k: list(v) for k, v in box.verbalizers.items()}
         )
         labels = None if box.labels is None else list(box.labels)
-        self._base.execute("BEGIN IMMEDIATE")
-        self._base.execute(
-            "INSERT OR IGNORE INTO boxes VALUES (?,?,?,?,?,?,?)",
-            (key[0], box.id, box.version, box.output, json.dumps(labels), json.dumps(words),
-             box.deterministic),
-        )  # fmt: skip
-        prompt, params = scrubbed(box.prompt, secrets), json.dumps(dict(box.params), default=str)
-        self._base.execute("INSERT OR IGNORE INTO prompts VALUES (?,?)", (key[1], prompt))
-        self._base.execute(
-            "INSERT OR IGNORE INTO parameters VALUES (?,?)", (key[2], scrubbed(params, secrets))
-        )
-        rows = zip(map(probe_key, texts), texts, strata, strict=True)
-        self._base.executemany("INSERT OR IGNORE INTO probes VALUES (?,?,?)", rows)
-        self._base.execute("COMMIT")
+        name, version = scrubbed(box.id, secrets), scrubbed(box.version, secrets)
+        params = json.dumps(scrubbed_value(dict(box.params), secrets))
+        with self._writing():
+            self._base.execute(
+                "INSERT OR IGNORE INTO boxes VALUES (?,?,?,?,?,?,?)",
+                (key[0], name, version, box.output, json.dumps(labels), json.dumps(words),
+                 box.deterministic),
+            )  # fmt: skip
+            self._base.execute(
+                "INSERT OR IGNORE INTO prompts VALUES (?,?)",
+                (key[1], scrubbed(box.prompt, secrets)),
+            )
+            self._base.execute("INSERT OR IGNORE INTO parameters VALUES (?,?)", (key[2], params))
+            rows = zip(map(probe_key, texts), texts, strata, strict=True)
+            self._base.executemany("INSERT OR IGNORE INTO probes VALUES (?,?,?)", rows)
 
     def answered(self, *, with_errors: bool = True) -> set[Key]:
         """Return the questions that have their answer; calls that failed for good count too."""
         rule = "" if with_errors else " WHERE status <> 'error'"
-        return set(self._base.execute(f"SELECT DISTINCT {_KEY} FROM answers{rule}"))
+        rows = self._base.execute(f"SELECT DISTINCT {_KEY} FROM answers{rule}")
+        # Keys share their hashes: interned, a million of them take 0.2 GB instead of 0.7.
+        return {(*map(intern, key), replicate) for *key, replicate in rows}
 
     def begin(self, calls: Iterable[tuple[Key, int, float]]) -> list[int]:
         """Write that calls are about to be made, each with its most tokens and money."""
         now = datetime.now(timezone.utc).isoformat()
-        self._base.execute("BEGIN IMMEDIATE")
-        found = [
-            self._base.execute(
-                f"INSERT INTO attempts ({_KEY}, at, tokens, cost) VALUES (?,?,?,?,?,?,?,?)",
-                (*key, now, tokens, cost),
-            ).lastrowid
-            or 0
-            for key, tokens, cost in calls
-        ]
-        self._base.execute("COMMIT")
-        return found
+        with self._writing():
+            return [
+                self._base.execute(
+                    f"INSERT INTO attempts ({_KEY}, at, tokens, cost) VALUES (?,?,?,?,?,?,?,?)",
+                    (*key, now, tokens, cost),
+                ).lastrowid
+                or 0
+                for key, tokens, cost in calls
+            ]
 
     def finish(
         self,
@@ -205,22 +227,20 @@ class Ledger:
         secrets: Sequence[str] = (),
     ) -> None:
         """Write what became of calls, and the answers they gave, in one commit."""
-        self._base.execute("BEGIN IMMEDIATE")
-        for attempt, one in outcomes:
-            self._base.execute(
-                "INSERT INTO outcomes VALUES (?,?,?,?,?,?,?,?)",
-                (attempt, one.kind, scrubbed(one.detail, secrets), one.latency_ms, one.tokens_in,
-                 one.tokens_out, one.cost, one.model),
-            )  # fmt: skip
-        for own in answers:
-            value = scrubbed(json.dumps(own.value, ensure_ascii=False, default=str), secrets)
-            self._base.execute(
-                # A question that another process answered meanwhile keeps its first answer.
-                "INSERT OR IGNORE INTO answers VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-                (own.attempt, *own.key, own.status, value, own.mass,
-                 scrubbed(own.reason, secrets), own.model),
-            )  # fmt: skip
-        self._base.execute("COMMIT")
+        with self._writing():
+            for attempt, one in outcomes:
+                self._base.execute(
+                    "INSERT INTO outcomes VALUES (?,?,?,?,?,?,?,?)",
+                    (attempt, one.kind, scrubbed(one.detail, secrets), one.latency_ms,
+                     one.tokens_in, one.tokens_out, one.cost, _model(one.model, secrets)),
+                )  # fmt: skip
+            for own in answers:
+                value = json.dumps(scrubbed_value(own.value, secrets), ensure_ascii=False)
+                self._base.execute(
+                    "INSERT OR IGNORE INTO answers VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                    (own.attempt, *own.key, own.status, value, own.mass,
+                     scrubbed(own.reason, secrets), _model(own.model, secrets)),
+                )  # fmt: skip
 
     def records(self) -> Iterator[Record]:
         """Yield the answers in the order of their keys, whatever order they came in."""
@@ -253,3 +273,19 @@ class Ledger:
 
     def __repr__(self) -> str:
         return f"Ledger {str(self.path)!r}: {len(self)} answers"
+
+
+def _model(name: str | None, secrets: Sequence[str]) -> str | None:
+    # An endpoint may say anything here, even the key it was sent.
+    return None if name is None else scrubbed(str(name), secrets)
+
+
+def _check_stable(box: BlackBox) -> None:
+    """Refuse parameters that are no JSON: an object's address would be new in every process."""
+    try:
+        json.dumps(dict(box.params))
+    except (TypeError, ValueError) as error:
+        raise FormatError(
+            f"box {box.id!r}: params are {dict(box.params)!r}, expected texts, numbers, lists and "
+            f"mappings of them, since answers are found again by them ({error})"
+        ) from None

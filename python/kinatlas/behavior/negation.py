@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from kinatlas.behavior.boxes import Answer, CallableBox
+from kinatlas.behavior.responses import FLOOR
 from kinatlas.errors import FormatError
 
 __all__ = ["negated"]
@@ -48,8 +49,9 @@ def _inverse(value: Any, labels: tuple[str, ...]) -> Any:
     ordered = [value[name] for name in labels] if isinstance(value, Mapping) else list(value)
     if len(ordered) == 2:
         return [ordered[1], ordered[0]]
-    # A certain answer has no finite opposite; the smallest float keeps it a probability.
-    weights = [1 / max(float(share), 1e-300) for share in ordered]
+    # A certain answer has no finite opposite; the floor is the one that logits see.
+    floor = FLOOR * max(float(share) for share in ordered)
+    weights = [1 / max(float(share), floor) for share in ordered]
     return [weight / sum(weights) for weight in weights]
 
 
@@ -70,4 +72,5 @@ def _after(function: Callable[[list[str]], Any], change: Callable[[Any], Any]) -
             return awaited()
         return changed(found)
 
+    called.__wrapped__ = function  # type: ignore[attr-defined]
     return called

@@ -105,6 +105,7 @@ def paired_similarity(
     responses: Responses,
     *,
     link: str | None = None,
+    mass: str = "aside",
     confidence: float = 0.9,
     n_replicates: int = 1000,
     interval: str = "fisher_z",
@@ -124,6 +125,9 @@ def paired_similarity(
         Answers of boxes with one label set.
     link
         ``logit`` (default), ``probability``, ``rank`` (over probes) or ``identity``.
+    mass
+        ``aside`` compares what boxes say; ``coordinate`` also how much of their probability is on
+        label words at all, where that varies. A box and its opposite share that.
     confidence, n_replicates, rng
         Of the intervals; ``n_replicates=0`` gives none.
     interval
@@ -154,15 +158,14 @@ def paired_similarity(
         check_sampling(confidence, n_replicates)
     threads, seed = check_n_threads(n_threads), seed_of(rng)
     shared = responses.common()
-    codec = shared.codec(link)
+    codec = shared.codec(link, mass)
     draws = (shared.strata_numbers(), n_replicates, confidence, seed, interval == "fisher_z")
     n_pairs = len(shared.boxes) * (len(shared.boxes) + 1) // 2
     with _bar(progress, n_replicates if _is_nested(shared, codec) else n_pairs) as report:
         if _is_nested(shared, codec):
-            answers = np.ascontiguousarray(shared.channels)
-            found = _core.behavior_nested(answers, codec, draws, threads, report)
+            found = _core.behavior_nested(shared.channels(codec), codec, draws, threads, report)
         else:
-            coordinates = shared.coordinates(link)
+            coordinates = shared.coordinates(link, mass=mass)
             found = _core.behavior_paired(coordinates, draws, threads, report)
     options = {
         "link": codec[0],
@@ -173,7 +176,7 @@ def paired_similarity(
         "confidence": confidence,
         "n_replicates": n_replicates,
         "interval": interval,
-        "space": shared.space(link),
+        "space": shared.space(link, mass=mass),
     }
     own = _reliability(shared, codec, seed, threads)
     values, low, high = found
@@ -192,7 +195,7 @@ def _reliability(
     if responses.n_replicates < 2:
         # One answer a probe: nothing is known of its noise, so nothing is corrected.
         return np.ones(len(responses.boxes))
-    answers = np.ascontiguousarray(responses.channels)
+    answers = responses.channels(codec)
     counts = (~np.isnan(responses.answers[..., 0])).sum(axis=2)
     halves = np.array(_core.behavior_split_half(answers, codec, (_N_HALVINGS, seed), threads))
     stepped = np.where(halves > 0, 2 * halves / (1 + halves), 0.0)

@@ -63,7 +63,7 @@ def parse(
         if output == "label":
             return _chosen(list(labels), [value] if value in labels else [], value)
         return _chosen(list(labels), _said(list(labels), verbalizers, value), value)
-    except (TypeError, ValueError, OverflowError) as error:
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
         return _failed(f"{type(error).__name__}: {error}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -48,6 +49,20 @@ class ProbeBank:
     texts: tuple[str, ...]
     strata: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        if not self.texts or len(self.texts) != len(self.strata):
+            raise ShapeError(
+                f"a bank needs texts and one stratum each, got {len(self.texts)} and "
+                f"{len(self.strata)}"
+            )
+        for text in self.texts:
+            try:
+                is_text = bool(text.strip()) and bool(text.encode("utf-8"))
+            except (AttributeError, UnicodeEncodeError):
+                is_text = False
+            if not is_text:
+                raise FormatError(f"probe {text!r} is not a non-empty text of Unicode characters")
+
     @classmethod
     def from_texts(cls, texts: Iterable[str], strata: Sequence[str] | None = None) -> ProbeBank:
         """Build a bank; equal texts are kept once.
@@ -66,15 +81,10 @@ class ProbeBank:
         """
         given = list(texts)
         groups = [""] * len(given) if strata is None else [str(one) for one in strata]
-        if not given or len(groups) != len(given):
-            raise ShapeError(
-                f"a bank needs texts and one stratum each, got {len(given)} and {len(groups)}"
-            )
+        cls(tuple(given), tuple(groups))
         members: dict[str, dict[str, str]] = {}
         seen: set[str] = set()
         for text, group in zip(given, groups, strict=True):
-            if not isinstance(text, str) or not text.strip():
-                raise FormatError(f"probe {text!r} is not a non-empty text")
             if text not in seen:
                 seen.add(text)
                 members.setdefault(group, {})[probe_key(text)] = text
@@ -167,4 +177,5 @@ def builtin_bank() -> ProbeBank:
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.casefold().split())
+    # The same letter may be written as one character or as two.
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

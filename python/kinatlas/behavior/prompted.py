@@ -63,6 +63,9 @@ def PromptedModel(
     def function(texts: list[str]) -> Any:
         return llm([template.replace("{text}", text) for text in texts])
 
+    # Whoever calls it can tell what the model is: one that awaits, or one that others share.
+    function.__wrapped__ = getattr(llm, "function", llm.__call__)  # type: ignore[attr-defined]
+
     return CallableBox(
         function,
         id or f"{llm.id}/{digest(template)[:8]}",

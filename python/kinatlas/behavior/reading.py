@@ -44,6 +44,9 @@ def read_ledger(
 ) -> Responses:
     """Return the responses of boxes of one label set, aligned by label name.
 
+    Single labels beside probabilities are smoothed: half a count of every label is added to what a
+    probe got (Jeffreys).
+
     Parameters
     ----------
     ledger
@@ -74,8 +77,8 @@ def read_ledger(
     >>> with tempfile.TemporaryDirectory() as folder, Ledger(folder + "/answers.db") as ledger:
     ...     _ = ask([first, second], ProbeBank.from_texts(["x", "y"]), ledger)
     ...     read_ledger(ledger).answers[:, 0, 0]
-    array([[0.2, 0.8],
-           [1. , 0. ]])
+    array([[0.2 , 0.8 ],
+           [0.75, 0.25]])
     """
     subjects = _subjects(ledger)
     if boxes is not None:
@@ -154,11 +157,23 @@ def _numbers(subjects: list[_Subject], bank: ProbeBank, kind: str) -> Responses:
             mass[at] = read.mass if is_good else 0.0
         if kind == "numbers":
             _fill_failures(answers[row], mass[row])
-    counted = all(own.output in ("label", "text") for own in subjects)
+    counted = [kind == "labels" and own.output in ("label", "text") for own in subjects]
+    for one in np.flatnonzero(counted) if not all(counted) else []:
+        answers[one] = _smoothed(answers[one])
     return Responses(
         tuple(own.name for own in subjects), labels, bank, answers, mass, kind,
-        _JEFFREYS if counted and kind == "labels" else 0.0,
+        _JEFFREYS if all(counted) else 0.0,
     )  # fmt: skip
+
+
+def _smoothed(answers: Floats) -> Floats:
+    """Answers [n_probes, n_replicates, n_labels] whose mean over replicates is the smoothed one.
+
+    Beside boxes that give probabilities the pseudo-counts cannot be those of all boxes.
+    """
+    counts = (~np.isnan(answers[..., :1])).sum(axis=1, keepdims=True)
+    total = counts + _JEFFREYS * answers.shape[2]
+    return np.asarray((answers * counts + _JEFFREYS) / total)
 
 
 def _fill_failures(answers: Floats, mass: Floats) -> None:

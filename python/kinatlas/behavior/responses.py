@@ -21,7 +21,9 @@ __all__ = ["LINKS", "Responses"]
 Floats = npt.NDArray[np.float64]
 
 LINKS = ("logit", "probability", "rank", "identity")
-# Six digits of probability are what endpoints and float32 models can tell apart near 0 and 1.
+MASSES = ("aside", "coordinate")
+# Six digits of probability are what endpoints and float32 models can tell apart near 0 and 1. Of
+# the largest share of an answer, so that the opposite of an answer has opposite logits.
 FLOOR = 1e-6
 
 
@@ -146,34 +148,36 @@ class Responses:
         """Whether box and probe have at least one answer [n_boxes, n_probes]."""
         return np.asarray((~np.isnan(self.answers[..., 0])).any(axis=2))
 
-    def codec(self, link: str | None = None) -> tuple[str, float, float, int]:
+    def codec(self, link: str | None = None, mass: str = "aside") -> tuple[str, float, float, int]:
         """Return link, pseudo-count, floor, and whether label mass is a coordinate of its own."""
-        if self.kind != "labels":
-            return ("identity" if link is None else link), 0.0, FLOOR, self._n_plain
-        chosen = check_choice("logit" if link is None else link, LINKS, "link")
-        return chosen, self.smoothing, FLOOR, self._n_plain
-
-    @cached_property
-    def _n_plain(self) -> int:
+        check_choice(mass, MASSES, "mass")
         known = self.mass[~np.isnan(self.mass)]
-        return int(known.size > 0 and np.ptp(known) > 0)
+        n_plain = int(mass == "coordinate" and known.size > 0 and np.ptp(known) > 0)
+        floor = FLOOR / len(self.labels)
+        if self.kind != "labels":
+            return ("identity" if link is None else link), 0.0, floor, n_plain
+        chosen = check_choice("logit" if link is None else link, LINKS, "link")
+        return chosen, self.smoothing, floor, n_plain
 
-    @cached_property
-    def channels(self) -> Floats:
-        """Answers with the label mass behind them, where it varies anywhere.
+    def channels(self, codec: tuple[str, float, float, int]) -> Floats:
+        """Return answers as the kernels take them, with the label mass behind them if wanted.
 
         Mass as it is, not its logit: on the logit scale one failure among 64 probes took a
         similarity of 1.00 to 0.79.
         """
-        if not self._n_plain:
-            return self.answers
-        return np.concatenate([self.answers, self.mass[..., None]], axis=3)
+        answers = self.answers
+        if self.kind == "labels" and codec[0] == "logit" and not self.smoothing:
+            # fmax of NaN and a number would make a missing answer a number.
+            answers = np.maximum(answers, FLOOR * answers.max(axis=-1, keepdims=True))
+        if codec[3]:
+            answers = np.concatenate([answers, self.mass[..., None]], axis=3)
+        return np.ascontiguousarray(answers)
 
-    def coordinates(self, link: str | None = None) -> Floats:
+    def coordinates(self, link: str | None = None, *, mass: str = "aside") -> Floats:
         """Return coordinates [n_boxes, n_probes, dim]: centred logits, or as ``link`` says.
 
-        ``dim`` is the number of labels, plus one for the label mass where it varies. NaN where a
-        question was never answered.
+        ``dim`` is the number of labels; ``mass="coordinate"`` adds the label mass where it
+        varies. NaN where a question was never answered.
 
         Examples
         --------
@@ -181,11 +185,12 @@ class Responses:
         >>> found.coordinates()
         array([[[0., 0.]]])
         """
-        return _core.behavior_coordinates(np.ascontiguousarray(self.channels), self.codec(link))
+        codec = self.codec(link, mass)
+        return _core.behavior_coordinates(self.channels(codec), codec)
 
-    def space(self, link: str | None = None) -> str:
+    def space(self, link: str | None = None, *, mass: str = "aside") -> str:
         """Return the name of the space of the coordinates: probes, labels and codec, hashed."""
-        words = [self.bank.id, list(self.labels), self.kind, *self.codec(link), self.encoder]
+        words = [self.bank.id, list(self.labels), self.kind, *self.codec(link, mass), self.encoder]
         return f"behavior-paired-{digest(words)[:16]}"
 
     def select(self, boxes: Iterable[str]) -> Responses:

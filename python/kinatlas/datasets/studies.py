@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -171,7 +171,9 @@ class BehaviorStudy:
 
 
 def load_behavior_study() -> BehaviorStudy:
-    """Return word lists, rules, classifiers and a prompted MiniLM, answering real snippets.
+    """Return word lists, rules, classifiers, and two prompted models, answering real snippets.
+
+    The models are MiniLM under three pairs of label words and SmolLM2-135M under six prompts.
 
     References
     ----------
@@ -203,7 +205,8 @@ def load_behavior_study() -> BehaviorStudy:
             str(name): np.stack([1 - own, own], axis=1)
             for name, own in zip(held["boxes"], shares, strict=True)
         }
-        return Responses.from_arrays(arrays, labels=labels, texts=named(rows))
+        found = Responses.from_arrays(arrays, labels=labels, texts=named(rows))
+        return replace(found, mass=held["mass"][:, rows, None].astype(np.float64))
 
     def gold(rows: Any) -> tuple[str, ...]:
         return tuple(labels[int(held["is_positive"][at])] for at in rows)

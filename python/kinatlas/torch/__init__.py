@@ -12,6 +12,7 @@ from kinatlas.torch.recommender_baselines import recommender_baseline
 from kinatlas.torch.recommender_training import TrainingRecord, fit_recommender
 from kinatlas.torch.soft_prompt import fit_soft_prompt
 from kinatlas.torch.states import collect_states
+from kinatlas.torch.surrogate import TrainedSpace
 
 __all__ = [
     "AtlasDataset",
@@ -20,6 +21,7 @@ __all__ = [
     "LinearAttention",
     "MptRec",
     "PipelineBox",
+    "TrainedSpace",
     "TrainingRecord",
     "accumulate_fisher",
     "assign_environments",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from kinatlas._progress import bar
 from kinatlas.errors import FormatError, NonFiniteError, ShapeError
 from kinatlas.io.atomic import replaced
 from kinatlas.tasks import Provenance, Task
+from kinatlas.torch.fingerprints import fingerprint
 
 __all__ = ["fit_soft_prompt"]
 
@@ -132,7 +132,7 @@ def fit_soft_prompt(
         seed=seed,
         name=name,
         space=check_space(space),
-        fingerprint=_fingerprint({**data, "word embeddings": words}),
+        fingerprint=fingerprint({**data, "word embeddings": words}),
     )
     prompt = nn.Parameter(_start(words, settings))
     optimiser = torch.optim.AdamW([prompt], lr=learning_rate, weight_decay=weight_decay)
@@ -183,16 +183,6 @@ def _count(data: Mapping[str, Tensor]) -> int:
             "of examples, at least one"
         )
     return sizes["input_ids"]
-
-
-def _fingerprint(tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for key, tensor in sorted(tensors.items()):
-        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)} ".encode())
-        # Row by row, so that large tensors are never copied as a whole.
-        for row in tensor.detach().reshape(len(tensor), -1):
-            digest.update(row.cpu().contiguous().view(torch.uint8).numpy())
-    return digest.hexdigest()[:16]
 
 
 def _start(words: Tensor, settings: _Settings) -> Tensor:
