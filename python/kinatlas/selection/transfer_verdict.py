@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kinatlas._answers import Answers, paired_draws
 from kinatlas._seeds import Rng, check_sampling, seed_of
 from kinatlas.errors import DTypeError, NonFiniteError, ShapeError
 
@@ -91,26 +92,22 @@ def judge_transfer(
         _checked(values, len(positive), name)
         for values, name in ((chances, "chances"), (rival, "rival"))
     ]
-    places = [np.unique(values, return_inverse=True)[1] for values in both]
-    saved = _losses(both[1], positive) - _losses(both[0], positive)
-    once = np.ones(len(positive))
-    aucs = [_weighted_auc(at, positive, once) for at in places]
-    draws = np.random.default_rng(seed_of(rng))
-    gains = np.empty((n_draws, 2))
-    for number in range(n_draws):
-        # The same rows for both, so that hard rows are hard for both.
-        counts = np.bincount(draws.integers(len(once), size=len(once)), minlength=len(once))
-        ours, theirs = (_weighted_auc(at, positive, counts) for at in places)
-        gains[number] = ours - theirs, counts @ saved / len(once)
+    ours, theirs = (Answers(wanted, values) for values in both)
+    drawn = paired_draws(ours, theirs, len(positive), n_draws, seed_of(rng))
+    # Less loss is the gain.
+    gains = (drawn[:, 0] - drawn[:, 1]) * (1, -1)
+    (auc, loss), (rival_auc, rival_loss) = (
+        one.measured(np.ones(len(positive))) for one in (ours, theirs)
+    )
     ends = np.nanquantile(gains, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
     (low, lower), (high, higher) = ends.tolist()
     verdict = "transfer+" if low > 0 else "transfer-" if high < 0 else "neutral"
     return TransferVerdict(
         verdict=verdict if n_rare >= _FEWEST_RARE else "undecided",
-        auc=aucs[0],
-        rival_auc=aucs[1],
-        auc_gain=(aucs[0] - aucs[1], low, high),
-        log_loss_gain=(float(saved.mean()), lower, higher),
+        auc=auc,
+        rival_auc=rival_auc,
+        auc_gain=(auc - rival_auc, low, high),
+        log_loss_gain=(rival_loss - loss, lower, higher),
         n_rows=len(positive),
         n_rare=n_rare,
         confidence=confidence,
@@ -124,20 +121,3 @@ def _checked(values: Any, n_rows: int, name: str) -> Any:
     if not ((found >= 0) & (found <= 1)).all():
         raise NonFiniteError(f"{name}: hold NaN or numbers outside 0 to 1, expected chances")
     return found
-
-
-def _losses(chances: Any, positive: Any) -> Any:
-    # A float32 of 0 or 1 would cost infinity; its neighbours are what was meant.
-    kept = np.clip(chances, 1e-7, 1 - 1e-7)
-    return -np.where(positive, np.log(kept), np.log1p(-kept))
-
-
-def _weighted_auc(at: Any, positive: Any, counts: Any) -> float:
-    """AUC of rows that occur ``counts`` times, ``at`` the rank of their score, ties half."""
-    size = int(at.max()) + 1
-    hits = np.bincount(at, counts * positive, size)
-    misses = np.bincount(at, counts * ~positive, size)
-    total = hits.sum() * misses.sum()
-    if total == 0:
-        return float("nan")
-    return float(hits @ (np.cumsum(misses) - 0.5 * misses) / total)
