@@ -6,6 +6,18 @@
 //! labels ------------------> backward -> pieces of gradient -> added in order -> Adam
 //! ```
 //!
+//! Formula     in `forward`; the objective in `objective` and `backward`
+//! Shapes      x [n, dim], shared [n, width], own [n, K, width], keys [K, width], labels [n];
+//!             logits [n], weights [n, K], gate [n, 2]
+//! Range       weights and gate in [0, 1], each of sum one; logits any
+//! Promises    order-free (sources: whoever calls sorts them), same bits for any number of threads,
+//!             infinite tau = fixed weights
+//! Zero rows   a query that is the same everywhere is normalised to zero, so only the shift weighs
+//! NaN         refused at the door; training that leaves the finite numbers is an error
+//! Precision   stored and added in f32, losses and AUC in f64; the same code runs in f64 for tests
+//! Cost        dim r/2 + r r/2 + 2 K r + 2 dim + tower multiplications a row, r the width; three
+//!             times that with backward
+//!
 //! Prompts themselves are composed by `mixing` (weighted sums, attention) and `hadamard` (a shared
 //! prompt times a low-rank matrix).
 //!
