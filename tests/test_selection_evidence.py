@@ -18,7 +18,7 @@ from kinatlas.errors import (
     SpaceError,
     UnknownNameError,
 )
-from kinatlas.selection import SourceEvidence, explain_sources, judge_transfer
+from kinatlas.selection import SourceEvidence, explain_sources, hide_shared, judge_transfer
 
 SOURCES = ("click", "like", "buy")
 
@@ -210,3 +210,21 @@ def test_bad_chances_and_labels_are_named(
 ) -> None:
     with pytest.raises(error, match=message):
         judge_transfer(labels, ours, [0.5, 0.5])
+
+
+def test_a_head_without_the_shared_part_has_to_read_the_sources() -> None:
+    features, labels, _ = rows(seed=1)
+    # The shared part knows the task as well as the source does, only louder.
+    shared = np.repeat(3 * features.own[:, 1, :1], 4, axis=1)
+    known = replace(features, shared=shared)
+    settings = {"tower": (8,), "learning_rate": 0.01, "epochs": 20}
+    served = explain_sources(
+        PromptHead(**settings).fit(known, labels), known, labels, target="wish"
+    )
+    hidden = hide_shared(known)
+    reading = PromptHead(**settings).fit(hidden, labels)
+    asked = explain_sources(reading, hidden, labels, target="wish")
+    assert asked.leave_one_out[1, 0] > 2 * served.leave_one_out[1, 0]
+    assert asked.verdicts["like"] == "transfer+"
+    with pytest.raises(SpaceError):
+        reading.predict_proba(known)

@@ -57,10 +57,10 @@ def main() -> None:
     if path.exists():
         runs = json.loads(path.read_text(encoding="utf-8"))
         for count in ("1000 labels", "18000 labels"):
-            for method in next(iter(runs.values()))[count]["hits"]:
-                hits, asked = np.sum([run[count]["hits"][method] for run in runs.values()], axis=0)
-                low, high = _core.wilson(float(hits), float(asked), 0.95)
-                print(f"{count}, {method}: {hits} of {asked} [{low:.2f}, {high:.2f}]")
+            for method in [key for key in runs["0"][count] if not key.startswith("rises")]:
+                named = [hit for run in runs.values() for hit in run[count][method]]
+                low, high = _core.wilson(float(sum(named)), float(len(named)), 0.95)
+                print(f"{count}, {method}: {sum(named)} of {len(named)} [{low:.2f}, {high:.2f}]")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kinatlas.selection.behavior import behavior_matrix
-from kinatlas.selection.evidence import SourceEvidence, explain_sources
+from kinatlas.selection.evidence import SourceEvidence, explain_sources, hide_shared
 from kinatlas.selection.rank import rank_sources
 from kinatlas.selection.ranking import NO_TRANSFER, RankedSource, Ranking
 from kinatlas.selection.transfer_verdict import TransferVerdict, judge_transfer
@@ -19,6 +19,7 @@ __all__ = [
     "TransferVerdict",
     "behavior_matrix",
     "explain_sources",
+    "hide_shared",
     "judge_transfer",
     "rank_sources",
     "transferability_matrix",

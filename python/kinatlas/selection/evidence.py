@@ -18,7 +18,7 @@ from kinatlas.similarity import SimilarityMatrix
 if TYPE_CHECKING:
     from kinatlas.composition import Features, PromptHead
 
-__all__ = ["SourceEvidence", "explain_sources"]
+__all__ = ["SourceEvidence", "explain_sources", "hide_shared"]
 
 _MEASURES = ("leave_one_out", "mean_weight", "label_correlation", "probe")
 # Ridge of the probe, in rows: enough to invert, little beside any sample worth probing.
@@ -121,9 +121,10 @@ def explain_sources(
 ) -> SourceEvidence:
     """Return what each source contributes to a trained head, measured on rows it has not seen.
 
-    Leaving a source out (its expert gives the mean over ``background``) named the right source
-    most often where it is known (docs/recommenders.md); correlations cost nothing and need no
-    head; weights are compressed by the temperature.
+    Leaving a source out (its expert gives the mean over ``background``) shows what *this* head
+    would lose; ask it of a head trained on `hide_shared` features to learn what the new task is
+    made of. Correlations cost nothing and need no head; weights are compressed by the
+    temperature.
 
     Parameters
     ----------
@@ -202,6 +203,31 @@ def explain_sources(
             "n_draws": n_draws,
             "basis_key": features.basis_key,
         },
+    )
+
+
+def hide_shared(features: Features) -> Features:
+    """Return features whose shared part is zero for every row, for a head that explains.
+
+    A shared expert that learnt all tasks knows what each source knows, so that a head that may
+    read it loses little without any one source. A second head trained without it has to read the
+    sources; leaving one out of that head named the true source in every case tried, out of the
+    served head in two thirds (docs/recommenders.md). The basis is marked, since a head for one
+    kind of features is wrong for the other.
+
+    Examples
+    --------
+    >>> from kinatlas.composition import Features
+    >>> ones = np.ones((3, 2), np.float32)
+    >>> features = Features(ones, ones, ones[:, None], ("click",), ones[:1], basis_key="example")
+    >>> hidden = hide_shared(features)
+    >>> float(hidden.shared.max()), hidden.basis_key
+    (0.0, 'example, shared part hidden')
+    """
+    return replace(
+        features,
+        shared=np.zeros_like(features.shared),
+        basis_key=f"{features.basis_key}, shared part hidden",
     )
 
 
