@@ -8,6 +8,9 @@
 //!
 //! Tokens of a prompt are added in order, in stretches of `STRETCH`; a product is one chain of
 //! additions. So neither threads nor neighbours change a bit.
+//!
+//! 200 x 200 prompts of 100 x 768 took 29 ms of processor time, 270 when the atlas was widened first;
+//! reading the same 123 MB once took 10 on that machine, an Intel Xeon busy with other jobs.
 
 use std::ops::Range;
 

@@ -274,7 +274,10 @@ mod tests {
         for score in [Score::Cosine, Score::Kl, Score::Jsd] {
             let (found, expected) = (scores(&large, score), scores(&middle, score));
             for (found, expected) in found.unwrap().iter().zip(expected.unwrap()) {
-                assert!((found - expected).abs() < 1e-15, "{score:?} {found} {expected}");
+                assert!(
+                    (found - expected).abs() < 1e-15,
+                    "{score:?} {found} {expected}"
+                );
             }
         }
     }

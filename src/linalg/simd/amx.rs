@@ -5,6 +5,11 @@
 //! Sixteen words at a time, products of the low halves and of the high halves are two chains of
 //! fused additions from zero; their sum is added to what was there. What falls below 2^-126 on the
 //! way becomes zero.
+//!
+//! On an Intel Xeon shared with other jobs, this core did 2,861 GFLOP/s in tile registers alone, 814
+//! with two loads of either side for four products, all from the first-level cache: loads of tiles
+//! are the limit. 60 x 60 prompts of 100 x 768 ran at 473 GFLOP/s, 20 x 20 of 100 x 4096, whose tiles
+//! come from the second-level cache, at 183.
 
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count};
@@ -85,7 +90,7 @@ fn is_permitted() -> bool {
     false
 }
 
-// `out[row][lane]`, 32 x 32. Configured anew for each tile, some 1 % of its time, so that no thread
+// `out[row][lane]`, 32 x 32. Configured anew for each tile, so that no thread
 // is left with tile registers in use.
 unsafe fn product(tile: &Operands<'_>, out: *mut f32) {
     let (rows, words) = (tile.rows.as_ptr(), tile.dim);

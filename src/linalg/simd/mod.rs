@@ -210,5 +210,3 @@ impl Path {
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests_bf16;

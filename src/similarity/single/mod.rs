@@ -39,5 +39,3 @@ pub enum Reduction {
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests_bf16;
