@@ -60,3 +60,30 @@ def test_a_wrong_study_and_a_missing_ledger_are_one_line(tmp_path: Path) -> None
     assert "no such ledger" in call("status", tmp_path / "none.db").stderr
     (tmp_path / "text.db").write_text("hello")
     assert "not a ledger" in call("status", tmp_path / "text.db").stderr
+
+
+def test_a_report_compares_what_it_can_and_counts_what_went_wrong(tmp_path: Path) -> None:
+    (tmp_path / "odd_boxes.py").write_text(
+        BOXES
+        + """
+def failing(texts):
+    raise RuntimeError("no")
+
+def halves(texts):
+    return ["x", "y"] * (len(texts) // 2)
+
+other = CallableBox(halves, "other", output="label", labels=("x", "y"))
+boxes = [*boxes, other, CallableBox(failing, "failing", labels=("n", "p"))]
+"""
+    )
+    study, ledger = tmp_path / "study.json", tmp_path / "answers.db"
+    study.write_text(json.dumps({
+        "boxes": [{"kind": "python", "object": "odd_boxes:boxes"}],
+        "probes": {"bank": "builtin", "first": 64},
+    }))  # fmt: skip
+    call("run", study, "--ledger", ledger)
+    told = call("report", ledger).stdout
+    assert told.count("Similarity on 64 probes") == 2
+    assert "attempts: exception" in told
+    assert "box 'failing' gave no answer" in told
+    assert "do not share one label set" in call("report", ledger, "--json").stderr

@@ -7,7 +7,13 @@ import pytest
 from scipy.stats import spearmanr
 
 import population
-from kinatlas.behavior import Responses, encoder_features, paired_similarity, ridge_space
+from kinatlas.behavior import (
+    Responses,
+    encoder_features,
+    paired_similarity,
+    ridge_space,
+    surrogate_similarity,
+)
 
 TRAIN, PROBES = population.N_TRAIN, population.N_PROBES
 
@@ -91,5 +97,26 @@ def test_ninety_percent_intervals_cover_eighty_five_to_ninety_five(interval: str
             interval=interval,
             rng=number,
         )
+        inside.append((pairs(found.low) <= wanted) & (wanted <= pairs(found.high)))
+    assert 0.85 <= np.mean(inside) <= 0.95
+
+
+def test_intervals_of_surrogates_cover_the_mean_of_as_many_probes() -> None:
+    draw, n = np.random.default_rng(17), 128
+    pool = np.arange(TRAIN, TRAIN + PROBES)
+    boxes = dict(list(population.answers().items())[::2])
+    features = encoder_features(
+        population.encode, [population.text_of(at) for at in pool], name="pixels"
+    )
+    drawn = [responses(draw.permutation(pool)[:n], boxes) for _ in range(30)]
+    space = ridge_space(drawn[0], features=features)
+    cosines = []
+    for own in drawn:
+        rows = np.stack([one.vector for one in space.fit_responses(own).values()])
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        cosines.append(pairs(rows @ rows.T))
+    wanted, inside = np.mean(cosines, axis=0), []
+    for number, own in enumerate(drawn[:8]):
+        found = surrogate_similarity(own, space, rng=number)
         inside.append((pairs(found.low) <= wanted) & (wanted <= pairs(found.high)))
     assert 0.85 <= np.mean(inside) <= 0.95

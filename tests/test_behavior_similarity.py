@@ -259,12 +259,13 @@ def test_results_survive_a_pickle() -> None:
     assert pickle.loads(pickle.dumps(similarity)).low.tobytes() == similarity.low.tobytes()
 
 
+@pytest.mark.slow
 def test_the_threads_of_a_blas_change_no_bit_of_a_surrogate() -> None:
     limits = pytest.importorskip("threadpoolctl").threadpool_limits
     bank = builtin_bank().first(1024)
     found = []
     for n_threads in (1, 2):
         with limits(n_threads, user_api="blas"):
-            features = tfidf_features(bank.texts, 64)
+            features = tfidf_features(bank.texts, 256)
             found.append((features(bank.texts[:50]).tobytes(), features.covariance.tobytes()))
     assert found[0] == found[1]

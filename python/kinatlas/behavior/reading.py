@@ -17,7 +17,7 @@ from kinatlas.behavior.probes import ProbeBank
 from kinatlas.behavior.responses import Floats, Responses
 from kinatlas.errors import FormatError, ShapeError, SpaceError
 
-__all__ = ["read_ledger"]
+__all__ = ["comparable_boxes", "read_ledger"]
 
 # Jeffreys (1946): half an observation of every label.
 _JEFFREYS = 0.5
@@ -102,6 +102,26 @@ def read_ledger(
     if kind == "vectors":
         return _vectors(subjects, chosen, encoder, encoder_name)
     return _numbers(subjects, chosen, kind)
+
+
+def comparable_boxes(ledger: Ledger) -> tuple[list[list[str]], list[str]]:
+    """Return names of boxes in groups of one label set and kind, and those without any answer.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, Ledger(folder + "/answers.db") as ledger:
+    ...     comparable_boxes(ledger)
+    ([], [])
+    """
+    groups: dict[tuple[str, frozenset[str]], list[str]] = {}
+    silent = []
+    for own in _subjects(ledger):
+        if all(record.status == "error" for record in own.records):
+            silent.append(own.name)
+        else:
+            groups.setdefault((_kind(own), frozenset(own.labels or ())), []).append(own.name)
+    return list(groups.values()), silent
 
 
 def _subjects(ledger: Ledger) -> list[_Subject]:

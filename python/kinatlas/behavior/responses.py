@@ -244,7 +244,7 @@ class Responses:
             worst = [f"{self.boxes[at]!r} {counts[at]}" for at in np.argsort(counts)[:4]]
             raise ShapeError(
                 f"{len(shared)} probes were answered by all boxes, expected at least 2; fewest "
-                f"answers: {', '.join(worst)}; leave boxes out with select"
+                f"answers: {', '.join(worst)}; leave boxes out (select, or --box)"
             )
         return self if len(shared) == len(self.bank) else self.take(shared)
 

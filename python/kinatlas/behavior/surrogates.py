@@ -55,6 +55,11 @@ class RidgeSpace:
         moved = np.ascontiguousarray(features - self.features.mean)
         return Surrogate(self, _core.ridge_moments(moved, values))
 
+    def embedded(self, weights: Floats) -> Floats:
+        """Return the embedding [n_features * n_labels] of weights [n_features, n_labels]."""
+        moved = weights if self.metric == "raw" else self.features.root @ weights
+        return np.asarray(moved).reshape(-1)
+
     def fit_responses(self, responses: Responses) -> dict[str, Surrogate]:
         """Fit every box to the probes it answered; boxes may have answered different ones.
 
@@ -163,14 +168,10 @@ class Surrogate:
         """
         return replace(self, moments=self.moments + self.space.fit(texts, coordinates).moments)
 
-    def _embedded(self, weights: Floats) -> Floats:
-        moved = weights if self.space.metric == "raw" else self.space.features.root @ weights
-        return np.asarray(moved).reshape(-1)
-
     @property
     def vector(self) -> Floats:
         """The embedding [n_features * n_labels]."""
-        return self._embedded(self.weights)
+        return self.space.embedded(self.weights)
 
     def task(self, name: str) -> Task:
         """Return the embedding as a task of one token."""
@@ -188,7 +189,7 @@ class Surrogate:
             (n_draws, seed_of(rng)),
         )  # fmt: skip
         shaped = found.reshape(n_draws, *self.weights.shape)
-        return np.stack([self._embedded(one) for one in shaped])
+        return np.stack([self.space.embedded(one) for one in shaped])
 
 
 def ridge_space(

@@ -19,6 +19,7 @@ from kinatlas.behavior import (
     prompt_bias,
     read_ledger,
 )
+from kinatlas.behavior.reading import comparable_boxes
 from kinatlas.behavior.study import read_study
 from kinatlas.cli.options import AsCsv, AsJson
 from kinatlas.cli.output import print_csv, print_json, print_table
@@ -91,21 +92,32 @@ def report(
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
-    """Compare the boxes of a ledger: similarity with intervals, bias and sharpness."""
+    """Compare the boxes of a ledger, and count everything that went wrong while asking.
+
+    Boxes of one label set are compared with each other; boxes without any answer are named.
+    """
     with Ledger(ledger, create=False) as book:
-        responses = read_ledger(book, boxes=box)
-    similarity, bias = paired_similarity(responses), prompt_bias(responses)
-    if as_json:
-        print_json({"similarity": similarity.to_dict(), "bias": bias.to_dict(),
-                    "options": similarity.options})  # fmt: skip
-    elif as_csv:
-        print_csv(similarity.to_dict())
-    else:
-        left = similarity.options["n_left_out"]
-        notes = [f"{left} probes that some box did not answer are left out"] if left else []
-        print_table(similarity.to_dict(), f"Similarity on {similarity.options['n_probes']} probes",
-                    notes)  # fmt: skip
-        print_table(bias.to_dict(), bias.title)
+        groups, silent = comparable_boxes(book) if box is None else ([box], [])
+        if (as_json or as_csv or not groups) and len(groups) != 1:
+            groups = [[name for own in groups for name in own] or silent]
+        found = [read_ledger(book, boxes=own) for own in groups]
+        told = accounts(book)
+    for responses in found:
+        similarity, bias = paired_similarity(responses), prompt_bias(responses)
+        if as_json:
+            print_json({"similarity": similarity.to_dict(), "bias": bias.to_dict(),
+                        "options": similarity.options, "accounts": told.to_dict()})  # fmt: skip
+        elif as_csv:
+            print_csv(similarity.to_dict())
+        else:
+            left = similarity.options["n_left_out"]
+            notes = [f"{left} probes that some box did not answer are left out"] if left else []
+            title = f"Similarity on {similarity.options['n_probes']} probes"
+            print_table(similarity.to_dict(), title, notes)
+            print_table(bias.to_dict(), bias.title)
+    if not (as_json or as_csv):
+        unheard = [f"box {name!r} gave no answer" for name in silent]
+        print_table(told.columns, "Ledger", [*told.remarks, *unheard])
 
 
 def _run(
