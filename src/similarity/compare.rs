@@ -63,6 +63,9 @@ pub struct Question {
     pub inspects: bool,
 }
 
+/// Bound on the error of every score, and the instructions used.
+pub type Single = (f64, &'static str);
+
 /// Scores with what they stand on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
@@ -73,7 +76,7 @@ pub struct Comparison {
     /// The sources as they were compared, for kernels that positions can capture.
     pub alignment: Option<Alignment>,
     /// Bound on the error of every score and the instructions used, where products were `f32`.
-    pub single: Option<(f64, &'static str)>,
+    pub single: Option<Single>,
 }
 
 /// Scores all sources for all targets (None: for the sources themselves).
@@ -150,7 +153,7 @@ fn scored(
     settings: &Settings,
     reduction: Option<Reduction>,
     monitor: &Monitor,
-) -> Result<(Vec<f64>, Option<(f64, &'static str)>)> {
+) -> Result<(Vec<f64>, Option<Single>)> {
     if let Some(reduction) = reduction {
         let path = match sides.rounds {
             true => Path::for_bf16()?,

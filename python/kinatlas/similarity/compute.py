@@ -64,8 +64,8 @@ def token_similarity(
         ``"float64"``; ``"float32"`` for ``max_pairwise``, ``topk_mean`` and ``soft_max``, which
         multiplies tokens in float32 and averages in float64, at a known error; ``"bf16"`` for
         the same kernels, which rounds tokens to bfloat16 first: faster where the processor
-        multiplies bfloat16, and off by some 1e-3 at most; or ``"auto"``, float32 for these kernels
-        where no token is stored as float64.
+        multiplies bfloat16, and off by some 1e-4, at most 8e-3, for unit tokens; or ``"auto"``,
+        float32 for these kernels where no token is stored as float64.
 
     Raises
     ------

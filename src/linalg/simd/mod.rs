@@ -87,6 +87,10 @@ impl Path {
 
     /// The paths of this processor that multiply bfloat16 themselves, the fastest first.
     pub fn in_pairs() -> Vec<Self> {
+        #[cfg_attr(
+            not(target_arch = "x86_64"),
+            expect(unused_mut, reason = "none to add")
+        )]
         let mut paths = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
