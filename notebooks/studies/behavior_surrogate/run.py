@@ -144,6 +144,8 @@ def report(cache: Path) -> None:
     for way in ("paired", "ridge", "prefix", "prompt", "fisher"):
         runs = [np.array(known[name]) for name in (way, *(f"{way} {s}" for s in SEEDS))
                 if name in known]  # fmt: skip
+        if not runs:
+            continue
         pairs = [upper(own[square] if len(own) > len(ROWS) else own) for own in runs]
         agree = [spearmanr(a, b).statistic for at, a in enumerate(pairs) for b in pairs[:at]]
         together = np.mean(pairs, axis=0)

@@ -38,11 +38,12 @@ _Floats = npt.NDArray[np.float64]
 class TrainedSpace:
     """A frozen transformer, a learner and its settings: what makes two embeddings comparable.
 
-    The faithful path of FUTE, for comparison with `behavior.RidgeSpace`, which is thousands of
-    times cheaper and measured better. What its released code does otherwise: every box starts
-    from the same seeds, embeddings are differences from that start, every embedded coordinate is
-    checked to get a gradient, and data sets are fitted by the same loss as models. Since the head
-    is thrown away, boxes of any label sets share one space, and which way a box leans is lost.
+    The faithful path of FUTE, for comparison with `behavior.RidgeSpace`, which is hundreds of times
+    cheaper and came out better (docs/behavior.md). Other than in the released code every box
+    starts from the same seeds, embeddings are differences from that start, every embedded
+    coordinate is checked to get a gradient, and data sets are fitted by the same loss as models.
+    Since the head is thrown away, boxes of any label sets share one space, and which way a box
+    leans is lost.
 
     Parameters
     ----------
