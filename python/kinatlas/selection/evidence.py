@@ -211,9 +211,9 @@ def hide_shared(features: Features) -> Features:
 
     A shared expert that learnt all tasks knows what each source knows, so that a head that may
     read it loses little without any one source. A second head trained without it has to read the
-    sources; leaving one out of that head named the true source in every case tried, out of the
-    served head in two thirds (docs/recommenders.md). The basis is marked, since a head for one
-    kind of features is wrong for the other.
+    sources; leaving one out of that head named the true source in 36 of 36 cases, out of the
+    served head in 30 (docs/recommenders.md). The basis is marked, since a head for one kind of
+    features is wrong for the other.
 
     Examples
     --------
