@@ -35,7 +35,8 @@ def recruited(executor: Any, scheduler: str | None, retries: int) -> Iterator[Cr
     Raises
     ------
     SchedulerError
-        If the scheduler cannot be reached within 15 seconds, or has no worker.
+        If the scheduler cannot be reached within 15 seconds, or has no worker, or the client is
+        closed.
     WorkerError
         If workers run different releases.
     DTypeError
@@ -80,13 +81,20 @@ def _client(address: str) -> Iterator[Any]:
 
 
 def _dask(client: Any, retries: int) -> Crew:
-    slots = client.nthreads()
+    if getattr(client, "scheduler", None) is None:
+        raise SchedulerError("executor: the client is closed; connect a new one")
+    try:
+        slots = client.nthreads()
+        found = client.run(release) if slots else {}
+    except OSError as error:
+        raise SchedulerError(
+            f"the scheduler was lost before any work ({type(error).__name__}: {error}); try again"
+        ) from error
     if not slots:
         raise SchedulerError(
             f"{client.scheduler.address}: the scheduler has no worker; start some with "
             f"'dask worker {client.scheduler.address}'"
         )
-    found = client.run(release)
     if set(found.values()) != {release()}:
         listed = ", ".join(f"{worker} has {version}" for worker, version in sorted(found.items()))
         raise WorkerError(

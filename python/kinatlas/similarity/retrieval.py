@@ -19,6 +19,7 @@ from kinatlas.tasks import Atlas
 
 __all__ = ["Nearest", "nearest_sources"]
 
+
 @dataclass(frozen=True, eq=False)
 class Nearest(Tabular):
     """The best sources of some targets, each scored exactly; made by `nearest_sources`.
