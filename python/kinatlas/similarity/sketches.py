@@ -92,7 +92,7 @@ class Sketches:
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Lend (name, vector) to any Arrow reader: the table of a vector database."""
         columns = {"name": text_column(self.names), "vector": vectors_of(self.values)}
-        return struct_stream(columns).__arrow_c_stream__(requested_schema)
+        return struct_stream(columns).__arrow_c_stream__()
 
     def __len__(self) -> int:
         return len(self.names)
