@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kinatlas.distributed import BlockFolder, similarity_blocks
-from kinatlas.errors import SchedulerError, WorkerError
+from kinatlas.errors import FormatError, SchedulerError, WorkerError
 from kinatlas.similarity import similarity_matrix
 from strategies import gaussian_atlas, ragged_atlas
 
@@ -102,10 +102,12 @@ def test_a_scheduler_that_is_not_there_is_named(tmp_path, monkeypatch):
         similarity_blocks(
             gaussian_atlas(3), folder=tmp_path, scheduler="tcp://127.0.0.1:1", kernel="flatten"
         )
-    with pytest.raises(SchedulerError, match="no scheduler answers at nonsense"):
-        similarity_blocks(
-            gaussian_atlas(3), folder=tmp_path, scheduler="nonsense://x", kernel="flatten"
-        )
+
+
+@pytest.mark.parametrize("address", ["", "nonsense", "nonsense://x", "http://127.0.0.1:8787", 5])
+def test_what_is_no_address_is_refused_before_anybody_is_called(tmp_path, address):
+    with pytest.raises(FormatError, match=f"scheduler={address!r} is no address"):
+        similarity_blocks(gaussian_atlas(3), folder=tmp_path, scheduler=address, kernel="flatten")
 
 
 def test_a_scheduler_without_workers_is_named(tmp_path):

@@ -10,7 +10,7 @@ from typing import Any
 
 from kinatlas._frames import require
 from kinatlas.distributed.work import release
-from kinatlas.errors import DTypeError, SchedulerError, WorkerError
+from kinatlas.errors import DTypeError, FormatError, SchedulerError, WorkerError
 
 __all__ = ["Crew", "recruited"]
 
@@ -39,8 +39,8 @@ def recruited(executor: Any, scheduler: str | None, retries: int) -> Iterator[Cr
         closed.
     WorkerError
         If workers run different releases.
-    DTypeError
-        If ``executor`` is nothing of the kind.
+    DTypeError, FormatError
+        If ``executor`` is nothing of the kind, or ``scheduler`` is no address.
     MissingDependencyError
         If an address is given without Dask.
     """
@@ -66,6 +66,13 @@ def recruited(executor: Any, scheduler: str | None, retries: int) -> Iterator[Cr
 @contextmanager
 def _client(address: str) -> Iterator[Any]:
     distributed = require("distributed", "distributed")
+    try:
+        # A client of an address that is none waits for half a minute and leaves a trace behind.
+        distributed.comm.get_address_host(address)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise FormatError(
+            f"scheduler={address!r} is no address ({error}), expected one like tcp://10.0.0.1:8786"
+        ) from None
     try:
         client = distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
