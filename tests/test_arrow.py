@@ -164,14 +164,18 @@ FSL = pa.list_(pa.list_(pa.float32(), 2))
         (
             {"name": ["a", "b"], "tokens": pa.array([[[1, 2]], None], FSL)},
             FormatError,
-            "value 1 is null",
+            "column 'tokens': task 'b' is null, 1 in all",
         ),
         (
             {"name": ["a"], "tokens": pa.array([[[1, 2], None]], FSL)},
             FormatError,
-            "value 1 is null",
+            "token 1 of task 'a' is null",
         ),
-        ({"name": ["a"], "tokens": pa.array([[[1, None]]], FSL)}, FormatError, "value 1 is null"),
+        (
+            {"name": ["a", "b"], "tokens": pa.array([[[1, 2]], [[1, 2], [1, None]]], FSL)},
+            FormatError,
+            "coordinate 1 of token 1 of task 'b' is null",
+        ),
         (
             {"name": pa.array([None], pa.string()), "tokens": pa.array([[[1, 2]]], FSL)},
             FormatError,
@@ -185,9 +189,13 @@ FSL = pa.list_(pa.list_(pa.float32(), 2))
         (
             {"name": ["a", "b"], "tokens": pa.array([[[1, 2]], []], FSL)},
             ShapeError,
-            "row 1: no token",
+            "task 'b' has no token",
         ),
-        ({"name": ["a", "b"], "tokens": [[[1.0, 2]], [[1.0]]]}, ShapeError, "token 1 has 1 coord"),
+        (
+            {"name": ["a", "b"], "tokens": [[[1.0, 2]], [[1.0]]]},
+            ShapeError,
+            "token 0 of task 'b' has 1",
+        ),
         ({"name": ["a", "a"], "tokens": [[[1.0]], [[1.0]]]}, UnknownNameError, "more than once"),
         ({"name": ["a"], "tokens": [[[float("nan")]]]}, NonFiniteError, "task 'a': token 0"),
         (

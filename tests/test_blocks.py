@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kinatlas as ka
-from kinatlas.errors import FormatError, NonFiniteError, ShapeError, SpaceError
+from kinatlas.errors import DTypeError, FormatError, NonFiniteError, ShapeError, SpaceError
 from kinatlas.similarity import (
     Block,
     kernel_info,
@@ -128,14 +128,23 @@ def test_less_memory_gives_smaller_blocks_and_too_little_is_refused():
         plan_blocks(atlas, kernel="flatten", center="auto", max_memory=4 * pair)
 
 
-@pytest.mark.parametrize("wrong", [0, -1, (0, 3), True])
+@pytest.mark.parametrize("wrong", [0, -1, (0, 3), True, 1.5, "3", (3,), (None, 3)])
 def test_a_block_without_a_task_is_refused(wrong):
     with pytest.raises(ValueError, match="block_size"):
         plan_blocks(gaussian_atlas(3), kernel="flatten", block_size=wrong)
 
 
+def test_any_whole_number_is_a_block_size_and_memory_is_a_number():
+    atlas = gaussian_atlas(3)
+    assert plan_blocks(atlas, kernel="flatten", block_size=np.int64(2)).block_shape == (2, 2)
+    assert plan_blocks(atlas, kernel="flatten", max_memory=1e9).block_shape == (3, 3)
+    for wrong in (None, "1", np.nan, np.inf):
+        with pytest.raises(ValueError, match="max_memory is"):
+            plan_blocks(atlas, kernel="flatten", max_memory=wrong)
+
+
 def test_empty_and_stepping_slices_are_refused():
-    for rows in (slice(2, 2), slice(0, 3, 2), slice(9, 12)):
+    for rows in (slice(2, 2), slice(0, 3, 2), slice(9, 12), 3, (0, 3)):
         with pytest.raises(ShapeError, match="rows"):
             similarity_block(gaussian_atlas(3), rows=rows, cols=slice(0, 1), kernel="flatten")
 
@@ -152,6 +161,23 @@ def test_missing_contradicting_and_misplaced_blocks_are_refused():
         merge_blocks(plan, [(Block((0, 4), (0, 3)), np.zeros((4, 3)))], atlas)
     with pytest.raises(ShapeError, match="outside the grid"):
         plan.compute(Block((0, 4), (0, 1)), atlas)
+
+
+def test_blocks_may_be_lists_under_lists_of_names_but_must_be_real_numbers():
+    atlas = gaussian_atlas(3)
+    plan = plan_blocks(atlas, kernel="flatten", block_size=2)
+    parts = [(block, plan.compute(block, atlas)) for block in plan]
+    lists = [(block, scores.tolist()) for block, scores in parts]
+    assert merge_blocks(plan, lists, list(atlas.names)) == merge_blocks(plan, parts, atlas)
+    for kind in (complex, str):
+        with pytest.raises(DTypeError, match="expected numbers"):
+            merge_blocks(plan, [(block, scores.astype(kind)) for block, scores in parts], atlas)
+
+
+def test_a_plan_is_not_used_for_atlases_of_another_size():
+    plan = plan_blocks(gaussian_atlas(3), kernel="flatten")
+    with pytest.raises(ShapeError, match="got 2 targets and 2 sources, the plan was made for 3"):
+        plan.compute(next(iter(plan)), gaussian_atlas(2))
 
 
 def test_two_spaces_and_hidden_nan_are_refused():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -82,3 +83,59 @@ def test_a_full_disk_has_an_exit_code_of_its_own(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(SystemExit) as caught:
         cli.main()
     assert caught.value.code == 74
+
+
+def answered(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
+    from kinatlas import cli
+
+    monkeypatch.setattr("sys.argv", ["kinatlas", "similarity", *map(str, words)])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    return int(caught.value.code or 0)
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_night(
+    atlas_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    blocks = tmp_path / "blocks"
+    (tmp_path / "folder.npy").mkdir()
+    for out in ("none/scores.npy", "folder.npy"):
+        words = (atlas_file, "--blocks", blocks, "--out", tmp_path / out)
+        assert answered(monkeypatch, *words) == 1
+        assert "expected a file in a folder that exists" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    words = (atlas_file, "--blocks", blocks, "--out", tmp_path / "scores.parquet")
+    assert answered(monkeypatch, *words) == 1
+    assert "pip install" in capsys.readouterr().err
+    assert not blocks.exists()
+
+
+def test_numbers_and_addresses_that_are_none_are_for_a_person_to_read(
+    atlas_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = (atlas_file, "--blocks", tmp_path / "blocks")
+    for number in ("nan", "inf", "-1"):
+        assert answered(monkeypatch, *words, "--max-memory", number) == 1
+        assert "max_memory" in capsys.readouterr().err
+    assert answered(monkeypatch, *words, "--scheduler", "nonsense") == 1
+    assert "no address" in capsys.readouterr().err
+    assert answered(monkeypatch, *words, "--json", "--csv") == 2
+
+
+def test_a_matrix_that_fits_in_no_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from kinatlas import cli
+    from kinatlas.cli import app
+
+    def large() -> None:
+        raise MemoryError("Unable to allocate 7.28 TiB")
+
+    monkeypatch.setattr(app, "app", large)
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 1

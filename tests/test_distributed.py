@@ -118,6 +118,38 @@ def test_a_block_is_given_out_again_when_its_worker_dies():
     assert executor.n_submitted <= 2 + 4 * 2
 
 
+class Refusing(Executor):
+    """Takes no work, in the words of its own."""
+
+    def submit(self, function, /, *words):
+        raise ConnectionResetError("the client is closed")
+
+
+def test_an_executor_that_takes_no_work_says_how_to_go_on(tmp_path):
+    with pytest.raises(WorkerError, match=r"client is closed.*resume=True"):
+        similarity_blocks(gaussian_atlas(3), folder=tmp_path, executor=Refusing(), kernel="flatten")
+
+
+class Lost:
+    """A client whose scheduler dies while it is asked for its workers."""
+
+    scheduler = "tcp://127.0.0.1:1"
+    get_executor = None
+
+    def nthreads(self):
+        raise ConnectionResetError("stream is closed")
+
+
+def test_a_scheduler_that_dies_before_any_work_is_named(tmp_path):
+    with pytest.raises(SchedulerError, match="stream is closed"):
+        similarity_blocks(gaussian_atlas(3), folder=tmp_path, executor=Lost(), kernel="flatten")
+
+
+def test_a_folder_without_a_name_is_not_the_current_one():
+    with pytest.raises(ValueError, match="folder is empty"):
+        similarity_blocks(gaussian_atlas(3), folder="", kernel="flatten")
+
+
 def test_what_the_data_are_to_blame_for_is_not_tried_again():
     job, blocks = job_of(gaussian_atlas(4, 3, 4), kernel="flatten", block_size=2)
     executor = Recording(1, {0: ShapeError("bad")})

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kinatlas.distributed import BlockFolder, similarity_blocks
-from kinatlas.errors import SchedulerError, WorkerError
+from kinatlas.errors import FormatError, SchedulerError, WorkerError
 from kinatlas.similarity import similarity_matrix
 from strategies import gaussian_atlas, ragged_atlas
 
@@ -80,16 +80,34 @@ def test_workers_of_another_release_are_named_before_any_work(client, tmp_path):
     assert not (tmp_path / "manifest.json").exists()
 
 
+def test_a_client_that_is_closed_before_or_within_a_run_is_named(client, tmp_path):
+    atlas = gaussian_atlas(40, n_tokens=100, dim=64)
+    other = distributed.Client(client.scheduler.address, set_as_default=False)
+
+    def close() -> None:
+        while not any(tmp_path.glob("blocks/*.json")):
+            time.sleep(0.01)
+        other.close()
+
+    threading.Thread(target=close, daemon=True).start()
+    with pytest.raises(WorkerError, match="resume=True"):
+        similarity_blocks(atlas, folder=tmp_path, executor=other, kernel="flatten", block_size=1)
+    with pytest.raises(SchedulerError, match="client is closed"):
+        similarity_blocks(atlas, folder=tmp_path / "b", executor=other, kernel="flatten")
+
+
 def test_a_scheduler_that_is_not_there_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("kinatlas.distributed.crew._PATIENCE", 1.0)
     with pytest.raises(SchedulerError, match=r"no scheduler answers at tcp://127\.0\.0\.1:1"):
         similarity_blocks(
             gaussian_atlas(3), folder=tmp_path, scheduler="tcp://127.0.0.1:1", kernel="flatten"
         )
-    with pytest.raises(SchedulerError, match="no scheduler answers at nonsense"):
-        similarity_blocks(
-            gaussian_atlas(3), folder=tmp_path, scheduler="nonsense://x", kernel="flatten"
-        )
+
+
+@pytest.mark.parametrize("address", ["", "nonsense", "nonsense://x", "http://127.0.0.1:8787", 5])
+def test_what_is_no_address_is_refused_before_anybody_is_called(tmp_path, address):
+    with pytest.raises(FormatError, match=f"scheduler={address!r} is no address"):
+        similarity_blocks(gaussian_atlas(3), folder=tmp_path, scheduler=address, kernel="flatten")
 
 
 def test_a_scheduler_without_workers_is_named(tmp_path):

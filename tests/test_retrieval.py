@@ -122,6 +122,69 @@ def test_what_cannot_be_sketched_or_found_is_refused():
         nearest_sources(other, atlas, kernel="flatten", sketches=sketches)
 
 
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, "3", None, True])
+def test_counts_are_whole_numbers_of_at_least_one(wrong):
+    atlas = gaussian_atlas(4)
+    sketches = sketch_atlas(atlas, kernel="flatten", n_features=np.int64(4))
+    for name in ("k", "n_candidates"):
+        with pytest.raises(ValueError, match=f"{name}="):
+            nearest_sources(atlas, atlas, kernel="flatten", sketches=sketches, **{name: wrong})
+    with pytest.raises(ValueError, match="n_features="):
+        sketch_atlas(atlas, kernel="flatten", n_features=wrong)
+
+
+@pytest.mark.parametrize(
+    ("candidates", "message"),
+    [
+        ([[0, 1, 4], [0, 1, 2]], "got places from 0 to 4, expected places among 4 sources"),
+        ([[0, 1, -2], [0, 1, 2]], "from -2 to 2"),
+        (np.array([[0, 1, 2**63 + 1], [0, 1, 2]], dtype=np.uint64), "expected places among 4"),
+        ([[0, 1, 2], [0, 1]], "rows differ in length"),
+        ([[0.0, 1.0], [0.0, 1.0]], "got float64"),
+        ([[0, 0, -1], [0, 1, 2]], "1 candidates, expected at least k=2"),
+    ],
+)
+def test_candidates_that_are_no_places_are_refused(candidates, message):
+    sources, targets = gaussian_atlas(4), gaussian_atlas(2, seed=1).rename(str.upper)
+    with pytest.raises(ShapeError, match=message):
+        nearest_sources(targets, sources, kernel="flatten", candidates=candidates, k=2)
+
+
+def test_as_many_candidates_are_scored_as_were_asked_for():
+    sources, targets = gaussian_atlas(9), gaussian_atlas(2, seed=1).rename(str.upper)
+    sketches = sketch_atlas(sources, kernel="flatten", n_features=32, rng=0)
+    options = {"kernel": "flatten", "sketches": sketches, "k": 3, "n_candidates": 3}
+    assert nearest_sources(targets, sources, **options).n_scored == 2 * 3
+    assert nearest_sources(sources, sources, **options).n_scored == 9 * 3
+    with pytest.raises(ShapeError, match="3 candidates, expected at least k=4"):
+        nearest_sources(targets, sources, **{**options, "k": 4})
+
+
+def test_sketches_of_another_projection_space_or_width_are_refused():
+    atlas = gaussian_atlas(3)
+    sketches = sketch_atlas(atlas, kernel="flatten", n_features=4, rng=0)
+    for changed in ({"rng": 1}, {"kernel": "mean_pairwise"}, {"n_features": 5}):
+        options = {"kernel": "flatten", "n_features": 4, "rng": 0, **changed}
+        with pytest.raises(ShapeError, match="cannot be compared"):
+            sketches.inner(sketch_atlas(atlas, **options))
+    arrays = {task.name: task.tokens for task in atlas}
+    other = ka.Atlas.from_arrays(arrays, space="elsewhere")
+    wide = ka.Atlas.from_arrays({name: np.ones((2, 99)) for name in arrays}, space=atlas.space)
+    for wrong, error in ((other, SpaceError), (wide, ShapeError), (low_rank_atlas(3), DTypeError)):
+        with pytest.raises(error):
+            sketches.of(wrong)
+    for wrong, error in ((other, SpaceError), (wide, ShapeError)):
+        with pytest.raises(error):
+            nearest_sources(wrong, wrong, kernel="mean_pairwise", sketches=sketches, k=1)
+    with pytest.raises(DTypeError, match="expected sketch_atlas"):
+        nearest_sources(atlas, atlas, kernel="flatten", sketches=sketches.values, k=1)
+
+
+def test_sketches_that_fit_in_no_memory_are_an_error_and_not_the_end():
+    with pytest.raises((MemoryError, ValueError)):
+        sketch_atlas(gaussian_atlas(2), kernel="flatten", n_features=2**60)
+
+
 def test_ten_of_thousands_are_found_again():
     rng = np.random.default_rng(0)
     family = np.repeat(np.arange(200), 20)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator
 from sklearn.cluster import AgglomerativeClustering, SpectralClustering
@@ -13,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
 import kinatlas as ka
-from kinatlas.errors import NonFiniteError, ShapeError, UnknownNameError
+from kinatlas.errors import DTypeError, NonFiniteError, ShapeError, SpaceError, UnknownNameError
 from kinatlas.sklearn import (
     TaskEmbedder,
     ndcg_of_sources,
@@ -49,6 +50,35 @@ def test_output_can_be_a_data_frame_of_either_kind():
     for kind in ("pandas", "polars"):
         frame = TaskEmbedder(2).set_output(transform=kind).fit_transform(rows)
         assert list(frame.columns) == ["taskembedder0", "taskembedder1", "taskembedder2"]
+
+
+def test_an_atlas_of_another_space_or_width_is_not_embedded():
+    def atlas(dim: int, space: str) -> ka.Atlas:
+        return ka.Atlas.from_arrays({"a": np.eye(2, dim), "b": np.ones((1, dim))}, space=space)
+
+    fitted = TaskEmbedder().fit(atlas(4, "t5"))
+    for dim in (1, 5):
+        with pytest.raises(
+            ShapeError, match=f"fitted tasks have dim 4, these tasks have dim {dim}"
+        ):
+            fitted.transform(atlas(dim, "t5"))
+    with pytest.raises(SpaceError, match="fitted tasks live in space 't5', these tasks in 'bert'"):
+        fitted.transform(atlas(4, "bert"))
+    assert TaskEmbedder().fit(np.ones((3, 4))).transform(atlas(4, "bert")).shape == (2, 4)
+
+
+def test_fitting_again_forgets_the_columns_of_the_last_time():
+    rows = pd.DataFrame(np.eye(3), columns=["x", "y", "z"])
+    embedder = TaskEmbedder().fit(rows).fit(ka.Atlas.from_arrays({"a": [[1.0, 2.0]]}))
+    assert not hasattr(embedder, "feature_names_in_")
+    assert embedder.n_features_in_ == 2
+
+
+@pytest.mark.parametrize("n_tokens", [0, -1, 1.5, "3", None, True])
+def test_tokens_are_counted_in_whole_numbers(n_tokens):
+    for data in (np.ones((3, 6)), ragged_atlas()):
+        with pytest.raises(ValueError, match="n_tokens="):
+            TaskEmbedder(n_tokens).fit(data)
 
 
 def test_wrong_words_and_widths_are_refused():
@@ -94,6 +124,8 @@ def test_a_matrix_that_is_not_square_or_has_gaps_is_refused():
     gap = ka.SimilarityMatrix([[1.0, np.nan], [0.0, 1.0]], ["a", "b"], ["a", "b"], "flatten")
     with pytest.raises(NonFiniteError, match="missing"):
         precomputed_affinity(gap)
+    with pytest.raises(DTypeError, match="expected a SimilarityMatrix"):
+        precomputed_distance(np.eye(2))
 
 
 class Constant(BaseEstimator):

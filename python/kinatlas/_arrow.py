@@ -6,8 +6,8 @@ of the protocol; buffers of ours are lent, not copied, and buffers of others are
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from kinatlas._checks import require
 from kinatlas.errors import FormatError
 
 __all__ = [
+    "Named",
     "batches",
     "column_of",
     "held",
@@ -26,6 +27,9 @@ __all__ = [
     "text_column",
     "vectors_of",
 ]
+
+#: What to call an element of a column in a message, by its place.
+Named: TypeAlias = Callable[[int], str]
 
 _MOST_SMALL = 2**31 - 1
 _FLOATS = {"half_float": "float16", "float": "float32", "double": "float64"}
@@ -112,11 +116,14 @@ def batches(data: Any, label: str) -> Iterator[tuple[list[str], Any]]:
             raise FormatError(f"{label}: the data are one column, expected a table with columns")
         names = [child.name for child in schema.children]
         for batch in stream:
+            refuse_nulls(batch.view(), batch.offset, len(batch), label, _row)
             yield names, batch
 
 
-def numbers_of(view: Any, offset: int, length: int, where: str) -> tuple[npt.NDArray[Any], str]:
-    """Return some numbers of a float column in place, and the name of their type.
+def numbers_of(
+    view: Any, offset: int, length: int, where: str, named: Named
+) -> tuple[npt.NDArray[Any], str]:
+    """Return some numbers of a float column, in place if they are aligned, and their type's name.
 
     Raises
     ------
@@ -128,9 +135,13 @@ def numbers_of(view: Any, offset: int, length: int, where: str) -> tuple[npt.NDA
             f"{where}: numbers are {view.storage_type}, expected float16, float32 or float64"
         )
     dtype = _FLOATS[view.storage_type]
-    refuse_nulls(view, offset, length, where)
-    values = np.frombuffer(view.buffer(1), dtype=dtype)
-    return values[offset : offset + length], dtype
+    refuse_nulls(view, offset, length, where, named)
+    values = np.frombuffer(view.buffer(1), dtype=dtype)[offset : offset + length]
+    return (values if values.flags.aligned else values.copy()), dtype
+
+
+def _row(at: int) -> str:
+    return f"row {at} as a whole"
 
 
 class _Holding:
@@ -149,14 +160,14 @@ def held(values: npt.NDArray[Any], owner: Any) -> npt.NDArray[Any]:
     return np.asarray(_Holding(values, owner))
 
 
-def refuse_nulls(view: Any, offset: int, length: int, where: str) -> None:
-    """Raise `FormatError` with the number of the first missing value, if there is one."""
+def refuse_nulls(view: Any, offset: int, length: int, where: str, named: Named) -> None:
+    """Raise `FormatError` that names the first missing value by its place, if there is one."""
     if view.null_count == 0 or view.n_buffers == 0 or not view.buffer(0).size_bytes:
         return
     bits = np.unpackbits(np.frombuffer(view.buffer(0), np.uint8), bitorder="little")
     missing = np.flatnonzero(bits[offset : offset + length] == 0)
     if len(missing):
         raise FormatError(
-            f"{where}: value {int(missing[0])} is null, {len(missing)} in all; drop or fill these "
+            f"{where}: {named(int(missing[0]))} is null, {len(missing)} in all; drop or fill these "
             "rows first"
         )

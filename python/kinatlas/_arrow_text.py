@@ -10,7 +10,8 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+
+from kinatlas.errors import FormatError
 
 __all__ = ["text_of"]
 
@@ -20,13 +21,24 @@ _VIEW = np.dtype([("size", "<i4"), ("start", "V4"), ("buffer", "<i4"), ("offset"
 
 
 def text_of(view: Any, offset: int, length: int) -> list[str | None] | None:
-    """Return some texts of a column, missing ones as None; or None if the column holds no texts."""
+    """Return some texts of a column, missing ones as None; or None if the column holds no texts.
+
+    Raises
+    ------
+    FormatError
+        If a key points outside its dictionary.
+    """
     if view.dictionary is not None:
         known = text_of(view.dictionary, view.dictionary.offset, view.dictionary.length)
         if known is None:
             return None
-        places = _plain(view)[offset : offset + length]
-        found: list[str | None] = [known[int(place)] for place in places]
+        # What stands where a value is missing is anything, also a key of no text.
+        keys = np.frombuffer(view.buffer(1), dtype=str(view.storage_type))
+        places = keys[offset : offset + length].tolist()
+        absent = set(_missing(view, offset, length))
+        found: list[str | None] = [
+            None if at in absent else _known(known, place) for at, place in enumerate(places)
+        ]
     elif view.storage_type in _OFFSETS:
         found = _by_offsets(view, offset, length)
     elif view.storage_type == "string_view":
@@ -38,11 +50,10 @@ def text_of(view: Any, offset: int, length: int) -> list[str | None] | None:
     return found
 
 
-def _plain(view: Any) -> npt.NDArray[Any]:
-    kinds = {1: "i1", 2: "i2", 4: "i4", 8: "i8"}
-    size = int(view.layout.element_size_bits[1]) // 8
-    # Unsigned keys read alike: no dictionary has more than half of what they can number.
-    return np.frombuffer(view.buffer(1), dtype=kinds[size])
+def _known(texts: list[str | None], place: int) -> str | None:
+    if not 0 <= place < len(texts):
+        raise FormatError(f"a dictionary of {len(texts)} texts has no key {place}")
+    return texts[place]
 
 
 def _by_offsets(view: Any, offset: int, length: int) -> list[str | None]:

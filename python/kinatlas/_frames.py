@@ -74,8 +74,11 @@ class Tabular:
         return {name: column_of(values) for name, values in self._columns().items()}
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Lend the columns to any Arrow reader; needs nanoarrow (extra ``dataframe``)."""
-        return struct_stream(self._arrow_columns()).__arrow_c_stream__(requested_schema)
+        """Lend the columns to any Arrow reader; needs nanoarrow (extra ``dataframe``).
+
+        There is one way to lend them, so a requested schema, a wish in the protocol, is not met.
+        """
+        return struct_stream(self._arrow_columns()).__arrow_c_stream__()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists by column name, ready for JSON."""

@@ -46,5 +46,8 @@ def main() -> None:
         print(f"kinatlas: {error}", file=sys.stderr)
         is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         sys.exit(_DISK_FULL if is_full else _REFUSED)
+    except MemoryError as error:
+        print(f"kinatlas: out of memory ({error}); leave out --json and --csv", file=sys.stderr)
+        sys.exit(_REFUSED)
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)

@@ -118,6 +118,7 @@ def similarity(
         options = BlockOptions(blocks, scheduler, resume, block_size, max_memory, out, log_json)
         plain = not (tasks or space or base or kind or allow_pickle)
         side = folder if plain else _atlas(folder, tasks, space, base, kind, allow_pickle)
+        _progress(as_json, as_csv)
         shown = None if as_json or as_csv or log_json else sys.stderr.isatty()
         found = compare_in_blocks(side, options, settings, progress=shown)
         if as_json or as_csv:

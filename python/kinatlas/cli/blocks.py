@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import kinatlas as ka
+from kinatlas._checks import require
 from kinatlas.distributed import BlockFolder, similarity_blocks
 
 __all__ = ["BlockOptions", "compare_in_blocks"]
@@ -42,11 +43,13 @@ def compare_in_blocks(
     Raises
     ------
     FormatError
-        If ``out`` ends neither in ``.npy`` nor in ``.parquet``.
+        If ``out`` ends neither in ``.npy`` nor in ``.parquet``, or lies in no folder.
+    MissingDependencyError
+        If ``out`` ends in ``.parquet`` and pyarrow is not installed.
     """
     out = options.out
-    if out is not None and out.suffix not in (".npy", ".parquet"):
-        raise ka.errors.FormatError(f"--out {out}: expected a name ending in .npy or .parquet")
+    if out is not None:
+        _check_out(out)
     with _logged(options.log_json):
         found = similarity_blocks(
             atlas,
@@ -54,13 +57,23 @@ def compare_in_blocks(
             scheduler=options.scheduler,
             resume=options.resume,
             block_size=options.block_size,
-            max_memory=int(options.max_memory * 2**30),
+            max_memory=options.max_memory * 2**30,
             progress=progress,
             **settings,
         )
         if out is not None:
             found.to_npy(out) if out.suffix == ".npy" else found.to_parquet(out)
     return found
+
+
+def _check_out(out: Path) -> None:
+    """Refuse before the work what could not be written after it."""
+    if out.suffix not in (".npy", ".parquet"):
+        raise ka.errors.FormatError(f"--out {out}: expected a name ending in .npy or .parquet")
+    if not out.parent.is_dir() or out.is_dir():
+        raise ka.errors.FormatError(f"--out {out}: expected a file in a folder that exists")
+    if out.suffix == ".parquet":
+        require("pyarrow.parquet", "dataframe")
 
 
 class _JsonLines(logging.Formatter):

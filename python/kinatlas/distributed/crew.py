@@ -10,7 +10,7 @@ from typing import Any
 
 from kinatlas._frames import require
 from kinatlas.distributed.work import release
-from kinatlas.errors import DTypeError, SchedulerError, WorkerError
+from kinatlas.errors import DTypeError, FormatError, SchedulerError, WorkerError
 
 __all__ = ["Crew", "recruited"]
 
@@ -35,11 +35,12 @@ def recruited(executor: Any, scheduler: str | None, retries: int) -> Iterator[Cr
     Raises
     ------
     SchedulerError
-        If the scheduler cannot be reached within 15 seconds, or has no worker.
+        If the scheduler cannot be reached within 15 seconds, or has no worker, or the client is
+        closed.
     WorkerError
         If workers run different releases.
-    DTypeError
-        If ``executor`` is nothing of the kind.
+    DTypeError, FormatError
+        If ``executor`` is nothing of the kind, or ``scheduler`` is no address.
     MissingDependencyError
         If an address is given without Dask.
     """
@@ -66,6 +67,13 @@ def recruited(executor: Any, scheduler: str | None, retries: int) -> Iterator[Cr
 def _client(address: str) -> Iterator[Any]:
     distributed = require("distributed", "distributed")
     try:
+        # A client of an address that is none waits for half a minute and leaves a trace behind.
+        distributed.comm.get_address_host(address)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise FormatError(
+            f"scheduler={address!r} is no address ({error}), expected one like tcp://10.0.0.1:8786"
+        ) from None
+    try:
         client = distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise SchedulerError(
@@ -80,13 +88,20 @@ def _client(address: str) -> Iterator[Any]:
 
 
 def _dask(client: Any, retries: int) -> Crew:
-    slots = client.nthreads()
+    if getattr(client, "scheduler", None) is None:
+        raise SchedulerError("executor: the client is closed; connect a new one")
+    try:
+        slots = client.nthreads()
+        found = client.run(release) if slots else {}
+    except OSError as error:
+        raise SchedulerError(
+            f"the scheduler was lost before any work ({type(error).__name__}: {error}); try again"
+        ) from error
     if not slots:
         raise SchedulerError(
             f"{client.scheduler.address}: the scheduler has no worker; start some with "
             f"'dask worker {client.scheduler.address}'"
         )
-    found = client.run(release)
     if set(found.values()) != {release()}:
         listed = ", ".join(f"{worker} has {version}" for worker, version in sorted(found.items()))
         raise WorkerError(

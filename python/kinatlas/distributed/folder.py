@@ -3,7 +3,7 @@
 ```text
 DIR/manifest.json          what is compared: options, hashes of the inputs, release
 DIR/blocks/NAME.npy        scores [n_rows, n_cols] of one block
-DIR/blocks/NAME.json       its SHA-256 and the plan it belongs to, written after it
+DIR/blocks/NAME.json       its name, its SHA-256 and its plan, written after it
 DIR/inputs/HASH.safetensors  atlases that had no file of their own
 ```
 """
@@ -72,19 +72,12 @@ class BlockFolder:
         stored = _manifest(path)
         if stored is None:
             raise FormatError(f"{path}: no manifest.json, so no folder of blocks")
-        identity, record = stored["identity"], stored["recorded"]
-        plan = BlockPlan(
-            identity["plan"]["kernel"],
-            _options(identity["plan"]["kernel"], record),
-            record,
-            None,
-            None if record.get("modules") is None else tuple(record["modules"]),
-            len(stored["targets"]),
-            len(stored["sources"]),
-            (identity["plan"]["block_shape"][0], identity["plan"]["block_shape"][1]),
-        )
+        try:
+            plan = _plan(stored)
+        except (KeyError, TypeError, IndexError) as error:
+            raise _damaged(path, error) from None
         names = tuple(stored["sources"]), tuple(stored["targets"])
-        return cls(path, plan, *names, _digest(identity))
+        return cls(path, plan, *names, _digest(stored["identity"]))
 
     @classmethod
     def create(
@@ -123,8 +116,9 @@ class BlockFolder:
             recorded = plan.recorded | ({} if plan.modules is None else {"modules": plan.modules})
             texts: dict[str, Any] = {"identity": identity, "recorded": recorded}
             texts |= {"sources": names[0], "targets": names[1]}
-            (path / "blocks").mkdir(parents=True, exist_ok=True)
             write_whole(path / "manifest.json", json.dumps(texts, indent=1).encode())
+        # Also where it was emptied by hand, to have everything computed again.
+        (path / "blocks").mkdir(exist_ok=True)
         return cls(path, plan, *names, _digest(identity))
 
     def write(self, block: Block, scores: npt.NDArray[np.float64]) -> None:
@@ -140,7 +134,8 @@ class BlockFolder:
         data = contents.getvalue()
         # The mark comes last: a block without one was never finished.
         write_whole(self._file(block, "npy"), data)
-        mark = {"identity": self.identity, "sha256": hashlib.sha256(data).hexdigest()}
+        digest = hashlib.sha256(data).hexdigest()
+        mark = {"identity": self.identity, "block": block.name, "sha256": digest}
         write_whole(self._file(block, "json"), json.dumps(mark).encode())
 
     def read(self, block: Block) -> npt.NDArray[np.float64]:
@@ -154,19 +149,18 @@ class BlockFolder:
         try:
             mark = json.loads(self._file(block, "json").read_bytes())
             data = self._file(block, "npy").read_bytes()
-            claimed, belongs = mark["sha256"], mark["identity"]
+            claimed, belongs, name = mark["sha256"], mark["identity"], mark["block"]
         except FileNotFoundError:
             raise FormatError(f"block {block.name} is missing") from None
         except (ValueError, KeyError, TypeError):
             raise FormatError(f"block {block.name}: its mark is damaged") from None
         if belongs != self.identity:
             raise FormatError(f"block {block.name} belongs to another comparison")
+        if name != block.name:
+            raise FormatError(f"block {block.name} holds the scores of block {name}")
         if hashlib.sha256(data).hexdigest() != claimed:
             raise FormatError(f"block {block.name} is damaged: its SHA-256 is not {claimed}")
-        scores: npt.NDArray[np.float64] = np.load(io.BytesIO(data), allow_pickle=False)
-        if scores.shape != block.shape:
-            raise FormatError(f"block {block.name} has shape {scores.shape}")
-        return scores
+        return _scores(block, data)
 
     def missing(self) -> Iterator[tuple[Block, str]]:
         """Give every block that has to be computed, with the reason; the others were verified."""
@@ -232,10 +226,38 @@ def _manifest(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise FormatError(
-            f"{path}/manifest.json is damaged or of a newer release ({error!r}); choose another "
-            "folder"
-        ) from None
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> FormatError:
+    return FormatError(
+        f"{path}/manifest.json is damaged or of a newer release ({error!r}); choose another folder"
+    )
+
+
+def _plan(stored: dict[str, Any]) -> BlockPlan:
+    plan, record = stored["identity"]["plan"], stored["recorded"]
+    height, width = plan["block_shape"][:2]
+    return BlockPlan(
+        plan["kernel"],
+        _options(plan["kernel"], record),
+        record,
+        None,
+        None if record.get("modules") is None else tuple(record["modules"]),
+        len(stored["targets"]),
+        len(stored["sources"]),
+        (height, width),
+    )
+
+
+def _scores(block: Block, data: bytes) -> npt.NDArray[np.float64]:
+    try:
+        scores: npt.NDArray[np.float64] = np.load(io.BytesIO(data), allow_pickle=False)
+    except ValueError as error:
+        raise FormatError(f"block {block.name} is no array of numbers ({error})") from None
+    if scores.dtype != np.float64 or scores.shape != block.shape:
+        raise FormatError(f"block {block.name} holds {scores.dtype} {scores.shape}")
+    return scores
 
 
 def _check_same(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from kinatlas.errors import DTypeError, FormatError, WorkerError
+from kinatlas.errors import DTypeError, FormatError, KinAtlasError, WorkerError
 from kinatlas.io import load_atlas, open_atlas, save_atlas
 from kinatlas.similarity.block_plan import AnyAtlas
 from kinatlas.tasks import Atlas, LowRankAtlas
@@ -100,10 +100,18 @@ def opened(
             "their folder, which every worker reads once"
         )
     path = folder / "inputs" / f"{fingerprint(atlas)}.safetensors"
-    if not path.exists():
+    if not _holds(path, atlas):
         path.parent.mkdir(parents=True, exist_ok=True)
         save_atlas(atlas, path)
     return atlas, AtlasFile.of(path)
+
+
+def _holds(path: Path, atlas: Atlas) -> bool:
+    """Whether a file of an earlier job is what its name says; workers would not notice."""
+    try:
+        return fingerprint(open_atlas(path)) == fingerprint(atlas)
+    except (OSError, KinAtlasError):
+        return False
 
 
 def fingerprint(atlas: AnyAtlas) -> str:

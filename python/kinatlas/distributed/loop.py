@@ -44,7 +44,10 @@ class _Loop:
     def submit(self, block: Block) -> None:
         try:
             future = self.crew.executor.submit(compute, self.job, block)
-        except (BrokenExecutor, RuntimeError) as error:
+        except (TypeError, ValueError, KinAtlasError):
+            raise
+        except Exception as error:
+            # Every executor has words of its own for having been shut down or cut off.
             raise WorkerError(_lost(block, error)) from error
         self.running[future] = (block, time.monotonic())
 

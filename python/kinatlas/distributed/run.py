@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kinatlas._checks import check_n_threads
+from kinatlas._checks import check_n_threads, check_whole
 from kinatlas._progress import bar
 from kinatlas.distributed.crew import Crew, recruited
 from kinatlas.distributed.folder import BlockFolder
@@ -104,7 +104,9 @@ def similarity_blocks(
     array([[ True,  True],
            [ True,  True]])
     """
-    n_threads = check_n_threads(n_threads)
+    n_threads, retries = check_n_threads(n_threads), check_whole(retries, "retries", 0)
+    if not os.fspath(folder):
+        raise ValueError("folder is empty, expected a path; '.' is the current folder")
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)
     with locked(path), recruited(executor, scheduler, retries) as crew:

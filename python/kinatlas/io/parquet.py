@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kinatlas._checks import require
-from kinatlas.errors import FormatError
+from kinatlas._checks import check_whole, require
+from kinatlas.errors import DTypeError, FormatError
 from kinatlas.io.atomic import replaced
 from kinatlas.tasks import Atlas
 
@@ -32,6 +33,8 @@ def write_parquet(
     ------
     OSError
         If the file cannot be written; nothing is left of it.
+    DTypeError
+        If ``atlas`` is no atlas of tokens.
     MissingDependencyError
         Without pyarrow and nanoarrow (extra ``dataframe``).
 
@@ -45,14 +48,16 @@ def write_parquet(
     True
     """
     path = Path(path)
+    if not isinstance(atlas, Atlas):
+        raise DTypeError(f"atlas: got {type(atlas).__name__}, expected an Atlas of tokens")
+    if row_group_tasks is not None:
+        row_group_tasks = check_whole(row_group_tasks, "row_group_tasks")
     arrow, parquet = require("pyarrow", "dataframe"), require("pyarrow.parquet", "dataframe")
     each = max(1, atlas._buffer.nbytes // len(atlas))
     step = row_group_tasks or max(1, _GROUP_BYTES // each)
-    if step < 1:
-        raise ValueError(f"row_group_tasks={row_group_tasks}: expected at least 1")
     with replaced(path) as file:
         schema = arrow.table(_part(atlas, 0, 1)).schema
-        with parquet.ParquetWriter(file, schema) as writer:
+        with parquet.ParquetWriter(file, schema, write_page_checksum=True) as writer:
             for start in range(0, len(atlas), step):
                 table = arrow.table(_part(atlas, start, start + step)).cast(schema)
                 writer.write_table(table, row_group_size=step)
@@ -82,7 +87,8 @@ def iter_parquet(
     """
     with _opened(Path(path)) as file:
         for group in range(file.num_row_groups):
-            table = file.read_row_group(group)
+            with _damage_named(path):
+                table = file.read_row_group(group)
             atlas: Atlas = Atlas.from_arrow(table, space=space, **columns)
             yield atlas
 
@@ -109,15 +115,27 @@ def read_parquet(
     't5-base'
     """
     with _opened(Path(path)) as file:
-        atlas: Atlas = Atlas.from_arrow(file.read(), space=space, **columns)
+        with _damage_named(path):
+            table = file.read()
+        atlas: Atlas = Atlas.from_arrow(table, space=space, **columns)
         return atlas
 
 
 def _opened(path: Path) -> Any:
-    arrow, parquet = require("pyarrow", "dataframe"), require("pyarrow.parquet", "dataframe")
+    parquet = require("pyarrow.parquet", "dataframe")
+    with path.open("rb"):
+        pass  # a file that cannot be opened is no damaged one
+    with _damage_named(path):
+        # Without checksums a flipped bit of a number would be a number.
+        return parquet.ParquetFile(path, page_checksum_verification=True)
+
+
+@contextmanager
+def _damage_named(path: str | os.PathLike[str]) -> Iterator[None]:
+    arrow = require("pyarrow", "dataframe")
     try:
-        return parquet.ParquetFile(path)
-    except arrow.ArrowInvalid as error:
+        yield
+    except (OSError, arrow.ArrowException) as error:
         raise FormatError(f"{path}: not a readable Parquet file: {error}") from None
 
 

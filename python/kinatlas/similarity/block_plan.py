@@ -108,7 +108,7 @@ class BlockPlan:
         NonFiniteError
             If a token of the block is NaN or infinite, which a mapped file may hide until now.
         ShapeError, DTypeError
-            If the block does not lie in the grid, or the atlases are of another kind.
+            If the block does not lie in the grid, or the atlases are of another size or kind.
         """
         if not (within(block.rows, self.n_targets) and within(block.cols, self.n_sources)):
             raise ShapeError(
@@ -116,6 +116,11 @@ class BlockPlan:
                 f"{self.n_sources} sources"
             )
         rows = sources if targets is None else targets
+        if (len(rows), len(sources)) != (self.n_targets, self.n_sources):
+            raise ShapeError(
+                f"got {len(rows)} targets and {len(sources)} sources, the plan was made for "
+                f"{self.n_targets} and {self.n_sources}"
+            )
         if self.modules is not None and _both(rows, sources, LowRankAtlas):
             return _core.low_rank_matrix(
                 _updates(rows, block.rows)._aligned(self.modules),

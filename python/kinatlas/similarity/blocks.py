@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from kinatlas import _core
-from kinatlas._checks import check_choice, check_n_threads, check_same_space
-from kinatlas.errors import FormatError, ShapeError
+from kinatlas._checks import (
+    check_choice,
+    check_n_threads,
+    check_number,
+    check_same_space,
+    check_whole,
+)
+from kinatlas.errors import DTypeError, FormatError, ShapeError
 from kinatlas.similarity.block_plan import AnyAtlas, Block, BlockPlan, packed_tasks, within
 from kinatlas.similarity.compute import refuse_token_options, tokens_of, updates_of
 from kinatlas.similarity.diagnostics import described
@@ -21,7 +27,7 @@ from kinatlas.similarity.low_rank import aligned
 from kinatlas.similarity.matrix import SimilarityMatrix
 from kinatlas.similarity.options import Direction, Options
 from kinatlas.similarity.task2vec import is_task2vec
-from kinatlas.tasks import LowRankAtlas
+from kinatlas.tasks import Atlas, LowRankAtlas
 
 __all__ = ["DEFAULT_MEMORY", "merge_blocks", "plan_blocks", "similarity_block"]
 
@@ -73,6 +79,7 @@ def plan_blocks(
     ['r0000000-0000003.c0000000-0000002', 'r0000000-0000003.c0000002-0000003']
     """
     rows = sources if targets is None else targets
+    max_memory = int(check_number(max_memory, "max_memory", "a number of bytes", math.isfinite))
     if isinstance(sources, LowRankAtlas):
         refuse_token_options(center, k, temperature)
         check_choice(kernel, _core.low_rank_kernels(), "kernel")
@@ -146,8 +153,8 @@ def similarity_block(
 def merge_blocks(
     plan: BlockPlan,
     parts: Iterable[tuple[Block, npt.NDArray[np.float64]]],
-    sources: AnyAtlas | tuple[str, ...],
-    targets: AnyAtlas | tuple[str, ...] | None = None,
+    sources: AnyAtlas | Sequence[str],
+    targets: AnyAtlas | Sequence[str] | None = None,
 ) -> SimilarityMatrix:
     """Return the matrix that blocks cover between them, in whichever order they come.
 
@@ -157,6 +164,8 @@ def merge_blocks(
     ------
     ShapeError
         If a block has the wrong shape or lies outside the grid.
+    DTypeError
+        If a block holds anything but real numbers.
     FormatError
         If a cell is missing, or two blocks disagree about it.
 
@@ -171,7 +180,10 @@ def merge_blocks(
            [0., 1.]])
     """
     values = np.full((plan.n_targets, plan.n_sources), np.nan)
-    for block, scores in parts:
+    for block, given in parts:
+        scores = np.asarray(given)
+        if scores.dtype.kind not in "fiu":
+            raise DTypeError(f"block {block.name} holds {scores.dtype}, expected numbers")
         if scores.shape != block.shape or not (
             within(block.rows, plan.n_targets) and within(block.cols, plan.n_sources)
         ):
@@ -201,9 +213,10 @@ def _shape(
     if size is None:
         side = max(1, min(wanted, most, _MOST_TASKS))
         return min(side, n_rows), min(side, n_columns)
-    height, width = (size, size) if isinstance(size, int) else size
-    if min(height, width) < 1 or isinstance(size, bool):
-        raise ValueError(f"block_size={size!r}: expected whole numbers of at least 1")
+    both: Any = size if isinstance(size, (tuple, list)) else (size, size)
+    if len(both) != 2:
+        raise ValueError(f"block_size={size!r}: expected one whole number, or targets and sources")
+    height, width = (check_whole(each, "block_size") for each in both)
     height, width = min(height, n_rows), min(width, n_columns)
     if (height + width) > 2 * most:
         raise ValueError(
@@ -214,11 +227,13 @@ def _shape(
 
 
 def _bounds(chosen: slice, count: int, label: str) -> tuple[int, int]:
+    if not isinstance(chosen, slice):
+        raise ShapeError(f"{label}={chosen!r}: expected a slice, such as slice(0, 64)")
     start, stop, step = chosen.indices(count)
     if step != 1 or start >= stop:
         raise ShapeError(f"{label}={chosen}: expected a slice of step 1 with at least one task")
     return start, stop
 
 
-def _names(side: AnyAtlas | tuple[str, ...]) -> tuple[str, ...]:
-    return side if isinstance(side, tuple) else side.names
+def _names(side: AnyAtlas | Sequence[str]) -> tuple[str, ...]:
+    return side.names if isinstance(side, (Atlas, LowRankAtlas)) else tuple(side)

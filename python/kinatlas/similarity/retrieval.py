@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kinatlas import _core
-from kinatlas._checks import check_n_threads, check_same_space
+from kinatlas._checks import check_n_threads, check_same_dim, check_same_space, check_whole
 from kinatlas._frames import Tabular
-from kinatlas.errors import ShapeError
+from kinatlas.errors import DTypeError, ShapeError
 from kinatlas.similarity.blocks import plan_blocks
 from kinatlas.similarity.compute import tokens_of
 from kinatlas.similarity.sketches import Sketches
@@ -87,8 +87,8 @@ def nearest_sources(
     Raises
     ------
     ShapeError
-        If neither or both of sketches and candidates are given, sketches are of other sources, or
-        there are fewer than ``k`` candidates.
+        If neither or both of sketches and candidates are given, sketches are of other sources,
+        candidates are no places among the sources, or there are fewer than ``k`` of them.
     SpaceError, UnknownNameError, ValueError
         As ``similarity_matrix``.
 
@@ -101,21 +101,26 @@ def nearest_sources(
     >>> found.sources
     (('rte',), ('mnli',), ('rte',))
     """
-    n_threads = check_n_threads(n_threads)
+    n_threads, k = check_n_threads(n_threads), check_whole(k, "k")
+    n_candidates = check_whole(n_candidates, "n_candidates")
     sources, targets = tokens_of(sources, "sources"), tokens_of(targets, "targets")
     check_same_space(sources.space, targets.space, "sources", "targets")
     if (sketches is None) == (candidates is None):
         raise ShapeError("give either sketches of the sources or candidates, and not both")
-    if sketches is not None and sketches.names != sources.names:
-        raise ShapeError("the sketches are of other sources; make them with sketch_atlas(sources)")
+    _check_sketches(sketches, sources)
     plan = plan_blocks(sources, targets, kernel=kernel, **options)
     wanted = set(targets.names)
     places = {name: place for place, name in enumerate(sources.names) if name in wanted}
     names, scores, n_scored = [], np.empty((len(targets), k)), 0
-    proposals = _proposals(targets, sketches, candidates, n_candidates + 1, n_threads)
+    if sketches is not None:
+        # One more, because a target may be among the sources itself.
+        proposals = _by_sketches(targets, sketches, n_candidates + 1, n_threads)
+    else:
+        proposals, n_candidates = _given(candidates, len(targets), len(sources))
     for row, proposed in enumerate(proposals):
         own = places.get(targets.names[row], -1)
-        chosen = np.unique(proposed[(proposed >= 0) & (proposed != own)])
+        others = proposed[(proposed >= 0) & (proposed != own)]
+        chosen = np.unique(others[:n_candidates])
         if len(chosen) < k:
             raise ShapeError(
                 f"target {targets.names[row]!r}: {len(chosen)} candidates, expected at least k={k}"
@@ -132,23 +137,42 @@ def nearest_sources(
     return Nearest(targets.names, tuple(names), scores, kernel, n_scored, total)
 
 
-def _proposals(
-    targets: Atlas,
-    sketches: Sketches | None,
-    candidates: Any,
-    n_candidates: int,
-    n_threads: int | None,
-) -> Any:
+def _check_sketches(sketches: Any, sources: Atlas) -> None:
     if sketches is None:
-        given = np.asarray(candidates)
-        if given.ndim != 2 or len(given) != len(targets) or given.dtype.kind not in "iu":
-            raise ShapeError(
-                f"candidates: got {given.dtype} {given.shape}, expected whole numbers "
-                f"[n_targets={len(targets)}, n_candidates]"
-            )
-        yield from given.astype(np.int64)
         return
-    asked = sketches.of(targets, n_threads=n_threads)
-    kept = min(n_candidates, len(sketches))
-    queries, rows = np.ascontiguousarray(asked.values), np.ascontiguousarray(sketches.values)
-    yield from _core.largest_sketches(queries, rows, kept, n_threads).reshape(len(targets), kept)
+    if not isinstance(sketches, Sketches):
+        raise DTypeError(f"sketches: got {type(sketches).__name__}, expected sketch_atlas(sources)")
+    if sketches.names != sources.names:
+        raise ShapeError("the sketches are of other sources; make them with sketch_atlas(sources)")
+    check_same_space(sources.space, sketches.space, "sources", "sketches")
+    if sketches.dim is not None:
+        check_same_dim(sources.dim, sketches.dim, "sources", "sketched tasks")
+
+
+def _given(candidates: Any, n_targets: int, n_sources: int) -> tuple[npt.NDArray[np.int64], int]:
+    """Places [n_targets, n_candidates] from elsewhere, and how many there are."""
+    try:
+        given = np.asarray(candidates)
+    except ValueError:
+        raise ShapeError("candidates: rows differ in length; fill them up with -1") from None
+    if given.ndim != 2 or len(given) != n_targets or given.dtype.kind not in "iu":
+        raise ShapeError(
+            f"candidates: got {given.dtype} {given.shape}, expected whole numbers "
+            f"[n_targets={n_targets}, n_candidates]"
+        )
+    if given.size and not (given.min() >= -1 and given.max() < n_sources):
+        raise ShapeError(
+            f"candidates: got places from {given.min()} to {given.max()}, expected places among "
+            f"{n_sources} sources, or -1 for none"
+        )
+    return given.astype(np.int64), given.shape[1]
+
+
+def _by_sketches(
+    targets: Atlas, sketches: Sketches, n_candidates: int, n_threads: int | None
+) -> npt.NDArray[np.int64]:
+    """Places [n_targets, n_candidates], most promising first."""
+    asked = np.ascontiguousarray(sketches.of(targets, n_threads=n_threads).values)
+    rows, kept = np.ascontiguousarray(sketches.values), min(n_candidates, len(sketches))
+    found = _core.largest_sketches(asked, rows, kept, n_threads)
+    return found.reshape(len(targets), kept)

@@ -6,7 +6,7 @@ A sketch is a Gaussian random projection. It proposes candidates among a million
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,16 @@ import numpy.typing as npt
 
 from kinatlas import _core
 from kinatlas._arrow import struct_stream, text_column, vectors_of
-from kinatlas._checks import check_choice, check_n_threads, require
+from kinatlas._checks import (
+    check_choice,
+    check_n_threads,
+    check_same_dim,
+    check_same_space,
+    check_whole,
+    require,
+)
 from kinatlas._seeds import Rng, seed_of
-from kinatlas.errors import DTypeError
+from kinatlas.errors import DTypeError, ShapeError
 from kinatlas.similarity.block_plan import AnyAtlas, packed_tasks
 from kinatlas.similarity.blocks import DEFAULT_MEMORY
 from kinatlas.similarity.frames import Frame, fit_frame
@@ -51,6 +58,8 @@ class Sketches:
     options: Options | None
     frame: Frame | None
     modules: tuple[str, ...] | None
+    space: str = "unspecified"
+    dim: int | None = None
 
     def __post_init__(self) -> None:
         self.values.flags.writeable = False
@@ -61,13 +70,39 @@ class Sketches:
         return int(self.values.shape[1])
 
     def of(self, atlas: AnyAtlas, *, n_threads: int | None = None) -> Sketches:
-        """Return the sketches of another atlas by the same projection, from the same origin."""
-        fixed = (self.options, self.frame, self.modules)
-        values = _features(atlas, fixed, (self.n_features, self.seed), n_threads, DEFAULT_MEMORY)
-        return Sketches(atlas.names, values, self.kernel, self.seed, *fixed)
+        """Return the sketches of another atlas by the same projection, from the same origin.
+
+        Raises
+        ------
+        DTypeError
+            If one of both holds tokens, and the other low-rank updates.
+        SpaceError, ShapeError
+            If it lives in another space, or is of another width.
+        """
+        kind = Atlas if self.modules is None else LowRankAtlas
+        if not isinstance(atlas, kind):
+            raise DTypeError(f"atlas: got {type(atlas).__name__}, expected {kind.__name__}")
+        check_same_space(self.space, atlas.space, "sketches", "tasks")
+        if isinstance(atlas, Atlas) and self.dim is not None:
+            check_same_dim(self.dim, atlas.dim, "sketched tasks", "these tasks")
+        fixed, size = (self.options, self.frame, self.modules), (self.n_features, self.seed)
+        values = _features(atlas, fixed, size, check_n_threads(n_threads), DEFAULT_MEMORY)
+        return replace(self, names=atlas.names, values=values)
 
     def inner(self, others: Sketches) -> npt.NDArray[np.float64]:
-        """Return unbiased estimates [n_tasks, n_others] of the kernel."""
+        """Return unbiased estimates [n_tasks, n_others] of the kernel.
+
+        Raises
+        ------
+        ShapeError
+            If the others were projected in another way; ``Sketches.of`` makes some that fit.
+        """
+        own, other = _projection(self), _projection(others)
+        if own != other:
+            raise ShapeError(
+                f"sketches of (kernel, seed, n_features, space) {own} and {other} cannot be "
+                "compared; make the second with first.of(atlas)"
+            )
         return np.asarray(self.values @ others.values.T, dtype=np.float64)
 
     def standard_error(self, scale: float = 1.0) -> float:
@@ -92,13 +127,17 @@ class Sketches:
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Lend (name, vector) to any Arrow reader: the table of a vector database."""
         columns = {"name": text_column(self.names), "vector": vectors_of(self.values)}
-        return struct_stream(columns).__arrow_c_stream__(requested_schema)
+        return struct_stream(columns).__arrow_c_stream__()
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __repr__(self) -> str:
         return f"Sketches of {len(self)} tasks, {self.n_features} features, kernel {self.kernel!r}"
+
+
+def _projection(sketches: Sketches) -> tuple[str, int, int, str]:
+    return sketches.kernel, sketches.seed, sketches.n_features, sketches.space
 
 
 def sketch_atlas(
@@ -133,6 +172,8 @@ def sketch_atlas(
         For a kernel that is no inner product of one vector a task.
     ValueError
         If ``n_features`` is not positive.
+    MemoryError
+        If the sketches do not fit in memory.
 
     Examples
     --------
@@ -141,9 +182,7 @@ def sketch_atlas(
     (2, 8)
     """
     check_choice(kernel, _KERNELS, "kernel")
-    if isinstance(n_features, bool) or not isinstance(n_features, int) or n_features < 1:
-        raise ValueError(f"n_features={n_features!r}: expected a whole number of at least 1")
-    seed = seed_of(rng)
+    n_features, seed = check_whole(n_features, "n_features"), seed_of(rng)
     fixed: tuple[Options | None, Frame | None, tuple[str, ...] | None]
     if kernel == "low_rank_inner":
         if not isinstance(atlas, LowRankAtlas):
@@ -155,13 +194,16 @@ def sketch_atlas(
         options = Options.checked(kernel, "source_to_target", normalize, center)
         fixed = (options, fit_frame(atlas, None, options, max_memory)[0], None)
     values = _features(atlas, fixed, (n_features, seed), check_n_threads(n_threads), max_memory)
-    return Sketches(atlas.names, values, kernel, seed, *fixed)
+    dim = atlas.dim if isinstance(atlas, Atlas) else None
+    return Sketches(atlas.names, values, kernel, seed, *fixed, atlas.space, dim)
 
 
 def _features(
     atlas: AnyAtlas, fixed: Any, size: tuple[int, int], n_threads: int | None, max_memory: int
 ) -> npt.NDArray[np.float32]:
     options, frame, modules = fixed
+    # What does not fit ends the process where Rust asks for it, and is an error here.
+    np.empty((len(atlas), size[0]), dtype=np.float64)
     if isinstance(atlas, LowRankAtlas):
         found = _core.sketch_updates(atlas._aligned(modules), size, n_threads)
         return found.reshape(len(atlas), size[0])

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from kinatlas._checks import check_choice
+from kinatlas._checks import check_choice, check_same_dim, check_same_space, check_whole
 from kinatlas.tasks import Atlas
 
 __all__ = ["TaskEmbedder"]
@@ -42,7 +42,8 @@ class TaskEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     UnknownNameError
         For any other word, when fitted.
     ValueError
-        If the columns are not ``n_tokens`` tokens of one width, when fitted.
+        If ``n_tokens`` is no whole number, or the columns are not as many tokens of one width,
+        when fitted.
 
     Examples
     --------
@@ -76,14 +77,25 @@ class TaskEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         ):
             if value is not None:
                 check_choice(value, [known], name)
+        check_whole(self.n_tokens, "n_tokens")
+        self._space = X.space if isinstance(X, Atlas) else None
         pooled = self._pooled(X, reset=True)
         self.mean_ = pooled.mean(axis=0) if self.center else np.zeros(pooled.shape[1])
         self._n_features_out = pooled.shape[1]
         return self
 
     def transform(self, X: Any) -> npt.NDArray[np.float64]:
-        """Return one vector per task [n_tasks, dim]."""
+        """Return one vector per task [n_tasks, dim].
+
+        Raises
+        ------
+        SpaceError, ShapeError
+            If an atlas lives in another space than the fitted one, or is of another width.
+        """
         check_is_fitted(self)
+        if isinstance(X, Atlas):
+            check_same_dim(len(self.mean_), X.dim, "fitted tasks", "these tasks")
+            check_same_space(self._space or X.space, X.space, "fitted tasks", "these tasks")
         moved = self._pooled(X, reset=False) - self.mean_
         return _unit(moved) if self.unit_norm else moved
 
@@ -91,10 +103,11 @@ class TaskEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         if isinstance(X, Atlas):
             if reset:
                 self.n_features_in_ = X.dim * self.n_tokens
+                vars(self).pop("feature_names_in_", None)
             tokens = [task.tokens.astype(np.float64) for task in X]
             return np.stack([self._each(rows).mean(axis=0) for rows in tokens])
         X = validate_data(self, X, dtype=np.float64, reset=reset)
-        if self.n_tokens < 1 or X.shape[1] % self.n_tokens:
+        if X.shape[1] % self.n_tokens:
             raise ValueError(
                 f"X has {X.shape[1]} columns, expected a multiple of n_tokens={self.n_tokens}: "
                 "the tokens of a task behind each other"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from kinatlas.errors import NonFiniteError, ShapeError
+from kinatlas.errors import DTypeError, NonFiniteError, ShapeError
 from kinatlas.similarity import SimilarityMatrix
 
 __all__ = ["precomputed_affinity", "precomputed_distance"]
@@ -23,6 +23,8 @@ def precomputed_distance(matrix: SimilarityMatrix) -> npt.NDArray[np.float64]:
         If targets and sources are not the same tasks in the same order.
     NonFiniteError
         If a score is missing.
+    DTypeError
+        If ``matrix`` is no similarity matrix.
 
     Examples
     --------
@@ -44,7 +46,7 @@ def precomputed_affinity(matrix: SimilarityMatrix) -> npt.NDArray[np.float64]:
 
     Raises
     ------
-    ShapeError, NonFiniteError
+    ShapeError, NonFiniteError, DTypeError
         As `precomputed_distance`.
 
     Examples
@@ -61,6 +63,8 @@ def precomputed_affinity(matrix: SimilarityMatrix) -> npt.NDArray[np.float64]:
 
 
 def _both_ways(matrix: SimilarityMatrix) -> npt.NDArray[np.float64]:
+    if not isinstance(matrix, SimilarityMatrix):
+        raise DTypeError(f"matrix: got {type(matrix).__name__}, expected a SimilarityMatrix")
     if matrix.targets != matrix.sources:
         raise ShapeError(
             f"the matrix has {len(matrix.targets)} targets and {len(matrix.sources)} sources, "

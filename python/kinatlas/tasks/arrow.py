@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kinatlas._arrow import (
+    Named,
     batches,
     held,
     lists_of,
@@ -24,7 +25,7 @@ from kinatlas._arrow import (
     text_column,
 )
 from kinatlas._arrow_text import text_of
-from kinatlas._checks import check_known, check_names
+from kinatlas._checks import check_known, check_names, check_space
 from kinatlas.errors import FormatError, ShapeError, SpaceError
 from kinatlas.interop import widened
 from kinatlas.tasks.packing import Packed, Stored, pack, refuse_nonfinite
@@ -80,17 +81,21 @@ class Part:
 
         tokens = columns[check_known(wanted["tokens"], columns, "column")]
         check_known(wanted["name"], columns, "column")
+        for column in wanted.values():
+            if columns.count(column) > 1:
+                raise FormatError(f"{columns.count(column)} columns have the name {column!r}")
         self.names = text("name") or []
         self.spaces = text("space")
         self.provenance = text("provenance")
-        column = batch.child(columns.index(tokens)).view()
-        found, self.dtype = _tokens(_Span.of(column, batch.offset, len(batch)), tokens)
-        self.packed = (held(found[0], batch), found[1])
         for at, name in enumerate(self.names):
             if not isinstance(name, str):
                 raise FormatError(
                     f"column {wanted['name']!r}, row {first + at}: got {name!r}, expected a name"
                 )
+        view = batch.child(columns.index(tokens)).view()
+        span = _Span.of(view, batch.offset, len(batch))
+        found, self.dtype = _tokens(span, tokens, self.names)
+        self.packed = (held(found[0], batch), found[1])
 
 
 def read_batches(data: Any, wanted: dict[str, str], label: str) -> list[Part]:
@@ -124,7 +129,7 @@ def space_of(parts: list[Part], asked: str | None) -> str:
             f"the rows live in {len(found)} spaces, {', '.join(sorted(found)[:5])}; filter the "
             "table to one of them"
         )
-    return next(iter(found), "unspecified")
+    return check_space(next(iter(found), "unspecified"))
 
 
 def provenance_of(parts: list[Part]) -> tuple[Provenance, ...]:
@@ -159,9 +164,9 @@ class _Span:
     def kind(self) -> str:
         return str(self.view.storage_type)
 
-    def inner(self, where: str) -> tuple[_Span, npt.NDArray[np.int64]]:
+    def inner(self, where: str, named: Named) -> tuple[_Span, npt.NDArray[np.int64]]:
         """The elements of all lists, and where each list starts among them."""
-        refuse_nulls(self.view, self.offset, self.length, where)
+        refuse_nulls(self.view, self.offset, self.length, where, named)
         child = self.view.child(0) if self.view.n_children else None
         if self.kind == "fixed_size_list":
             size = self.view.layout.child_size_elements
@@ -178,37 +183,57 @@ class _Span:
         return _Span.of(child, first, last - first), bounds - first
 
 
-def _tokens(tasks: _Span, column: str) -> tuple[Packed, str]:
+def _tokens(tasks: _Span, column: str, names: list[str]) -> tuple[Packed, str]:
     where = f"column {column!r}"
-    tokens, bounds = tasks.inner(where)
+
+    def task(at: int) -> str:
+        return f"task {names[at]!r}"
+
+    def token(at: int) -> str:
+        owner = _owner(bounds, at)
+        return f"token {at - int(bounds[owner])} of {task(owner)}"
+
+    def coordinate(at: int) -> str:
+        owner = _owner(starts, at)
+        return f"coordinate {at - int(starts[owner])} of {token(owner)}"
+
+    tokens, bounds = tasks.inner(where, task)
     if tokens.kind not in {"fixed_size_list", *_LISTS}:
         tokens, bounds = tasks, np.arange(tasks.length + 1, dtype=np.int64)
     empty = np.flatnonzero(np.diff(bounds) < 1)
     if len(empty):
-        raise ShapeError(f"{where}, row {int(empty[0])}: no token, expected at least one")
-    coordinates, starts = tokens.inner(f"{where}, tokens")
+        raise ShapeError(f"{where}: {task(int(empty[0]))} has no token, expected at least one")
+    coordinates, starts = tokens.inner(where, token)
     widths = np.diff(starts)
     ragged = np.flatnonzero(widths != widths[0])
     if len(ragged) or widths[0] < 1:
         at = int(ragged[0]) if len(ragged) else 0
         raise ShapeError(
-            f"{where}: token {at} has {int(widths[at])} coordinates, expected as many as the "
+            f"{where}: {token(at)} has {int(widths[at])} coordinates, expected as many as the "
             f"first, {int(widths[0])}, and at least one"
         )
     numbers = (coordinates.offset, coordinates.length)
-    values, dtype = numbers_of(coordinates.view, *numbers, f"{where}, coordinates")
+    values, dtype = numbers_of(coordinates.view, *numbers, where, coordinate)
     return (values.reshape(-1, int(widths[0])), bounds), dtype
+
+
+def _owner(bounds: npt.NDArray[np.int64], at: int) -> int:
+    """Which list holds an element."""
+    return int(np.searchsorted(bounds, at, side="right")) - 1
 
 
 class ArrowTable:
     """The Arrow side of an atlas."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Lend the atlas as a table (name, space, provenance, tokens) to any Arrow reader."""
+        """Lend the atlas as a table (name, space, provenance, tokens) to any Arrow reader.
+
+        There is one way to lend it, so a requested schema, a wish in the protocol, is not met.
+        """
         atlas: Any = self
         stored = (atlas._buffer, atlas.dtype)
         fields = (atlas.names, atlas.space, atlas.provenance, stored, atlas._offsets)
-        return stream_of(*fields).__arrow_c_stream__(requested_schema)
+        return stream_of(*fields).__arrow_c_stream__()
 
     @classmethod
     def from_arrow(
@@ -255,6 +280,7 @@ class ArrowTable:
         (['name', 'space', 'provenance', 'tokens'], True)
         """
         label = type(data).__name__
+        space = None if space is None else check_space(space)
         wanted = {"name": name, "tokens": tokens, "space": "space", "provenance": "provenance"}
         parts = read_batches(data, wanted, label)
         names = check_names((each for part in parts for each in part.names), "task")
