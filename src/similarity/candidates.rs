@@ -36,7 +36,10 @@ pub fn largest_products(
     monitor: &Monitor,
 ) -> Result<Vec<i64>> {
     let n_rows = rows.len() / width.max(1);
-    if width == 0 || queries.len() % width != 0 || rows.len() % width != 0 || k == 0 || k > n_rows {
+    let is_cut = [queries, rows]
+        .iter()
+        .any(|side| !side.len().is_multiple_of(width));
+    if width == 0 || is_cut || k == 0 || k > n_rows {
         return Err(Error::Shape(format!(
             "{k} of {n_rows} rows of {width} features were asked for, expected 1 to {n_rows}"
         )));
