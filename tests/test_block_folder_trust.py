@@ -13,7 +13,7 @@ import pytest
 
 import kinatlas as ka
 from kinatlas.distributed import BlockFolder, similarity_blocks
-from kinatlas.errors import FormatError
+from kinatlas.errors import FormatError, ShapeError
 from kinatlas.similarity import similarity_matrix
 from strategies import gaussian_atlas
 
@@ -100,6 +100,13 @@ def test_a_manifest_that_lacks_the_plan_is_named(tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps(text), encoding="utf-8")
     with pytest.raises(FormatError, match=r"manifest\.json is damaged"):
         BlockFolder.open(tmp_path)
+
+
+def test_a_plan_out_of_a_folder_says_that_it_cannot_compute(atlas, tmp_path):
+    similarity_blocks(atlas, folder=tmp_path, **OPTIONS)
+    plan = BlockFolder.open(tmp_path).plan
+    with pytest.raises(ShapeError, match="does not keep the origin"):
+        plan.compute(next(iter(plan)), atlas)
 
 
 @pytest.mark.parametrize("retries", [-1, 1.5, "3", None])

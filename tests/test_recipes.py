@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -58,10 +59,12 @@ def test_ray_computes_the_same_bits(atlas, tmp_path):
         ray.shutdown()
 
 
-def test_spark_computes_the_same_bits(atlas, tmp_path):
+def test_spark_computes_the_same_bits(atlas, tmp_path, monkeypatch):
     sql = pytest.importorskip("pyspark.sql")
     if shutil.which("java") is None:
         pytest.skip("Spark needs Java")
+    # Its workers take the first python3 of the path, which may be another one.
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
     path = str(ka.save_atlas(atlas, tmp_path / "atlas.safetensors"))
     builder = sql.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
     for name in ("spark.driver.bindAddress", "spark.driver.host"):

@@ -49,6 +49,33 @@ def test_a_data_set_travels_as_the_path_of_its_file(tmp_path):
     assert [again[at]["name"] for at in range(len(again))] == list(ragged_atlas().names)
 
 
+def test_a_relative_path_is_found_from_another_folder(tmp_path, monkeypatch):
+    from kinatlas.torch import AtlasDataset
+
+    ka.save_atlas(ragged_atlas(), tmp_path / "atlas.safetensors")
+    monkeypatch.chdir(tmp_path)
+    sent = AtlasDataset("atlas.safetensors").__getstate__()
+    monkeypatch.chdir(tmp_path.parent)
+    again = AtlasDataset.__new__(AtlasDataset)
+    again.__setstate__(sent)
+    assert again[0]["name"] == "task0"
+
+
+@pytest.mark.parametrize("n_tokens", [0, -1, 1.5, "2", True])
+def test_a_start_has_a_whole_number_of_tokens(n_tokens):
+    from kinatlas.torch import initial_prompt
+
+    with pytest.raises(ValueError, match="n_tokens="):
+        initial_prompt(["task0"], ragged_atlas(), n_tokens=n_tokens)
+
+
+def test_one_name_is_a_ranking():
+    from kinatlas.torch import initial_prompt
+
+    atlas = ragged_atlas()
+    assert np.array_equal(initial_prompt("task2", atlas).numpy(), atlas["task2"].tokens)
+
+
 def test_a_ranking_hands_over_its_best_source():
     from kinatlas.torch import initial_prompt
 

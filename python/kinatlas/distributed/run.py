@@ -41,7 +41,7 @@ def similarity_blocks(
     resume: bool = False,
     retries: int = 3,
     block_size: int | tuple[int, int] | None = None,
-    max_memory: int = DEFAULT_MEMORY,
+    max_memory: float = DEFAULT_MEMORY,
     n_threads: int | None = None,
     progress: bool | None = None,
     **options: Any,

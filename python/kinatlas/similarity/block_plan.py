@@ -128,6 +128,11 @@ class BlockPlan:
                 self.kernel,
                 n_threads,
             )
+        if self.options is not None and self.frame is None:
+            raise ShapeError(
+                "this plan was read from a folder, which does not keep the origin; "
+                "similarity_blocks with resume=True computes blocks there, plan_blocks a new plan"
+            )
         if self.options is None or self.frame is None or not _both(rows, sources, Atlas):
             raise DTypeError(
                 f"this plan compares {'tokens' if self.modules is None else 'low-rank updates'}, "

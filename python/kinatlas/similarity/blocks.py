@@ -53,7 +53,7 @@ def plan_blocks(
     temperature: float | None = None,
     precision: str = "auto",
     block_size: int | tuple[int, int] | None = None,
-    max_memory: int = DEFAULT_MEMORY,
+    max_memory: float = DEFAULT_MEMORY,
 ) -> BlockPlan:
     """Return a plan that cuts a comparison into blocks; the options are those of a whole matrix.
 

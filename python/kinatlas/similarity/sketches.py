@@ -195,7 +195,8 @@ def sketch_atlas(
         fixed = (options, fit_frame(atlas, None, options, max_memory)[0], None)
     values = _features(atlas, fixed, (n_features, seed), check_n_threads(n_threads), max_memory)
     dim = atlas.dim if isinstance(atlas, Atlas) else None
-    return Sketches(atlas.names, values, kernel, seed, *fixed, atlas.space, dim)
+    fields = (atlas.names, values, kernel, seed, fixed[0], fixed[1], fixed[2])
+    return Sketches(*fields, space=atlas.space, dim=dim)
 
 
 def _features(

@@ -103,7 +103,8 @@ class TaskEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         if isinstance(X, Atlas):
             if reset:
                 self.n_features_in_ = X.dim * self.n_tokens
-                vars(self).pop("feature_names_in_", None)
+                if hasattr(self, "feature_names_in_"):
+                    del self.feature_names_in_
             tokens = [task.tokens.astype(np.float64) for task in X]
             return np.stack([self._each(rows).mean(axis=0) for rows in tokens])
         X = validate_data(self, X, dtype=np.float64, reset=reset)

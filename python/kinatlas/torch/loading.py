@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
-from kinatlas._checks import check_known
+from kinatlas._checks import check_known, check_whole
 from kinatlas.errors import ShapeError
 from kinatlas.io import open_atlas
 from kinatlas.tasks import Atlas
@@ -33,7 +33,8 @@ class AtlasDataset(Dataset[dict[str, Any]]):
     """
 
     def __init__(self, atlas: Atlas | str | os.PathLike[str]) -> None:
-        self._path = None if isinstance(atlas, Atlas) else os.fspath(atlas)
+        # Loader processes may stand in another folder than this one.
+        self._path = None if isinstance(atlas, Atlas) else os.path.abspath(atlas)
         self._atlas = atlas if isinstance(atlas, Atlas) else open_atlas(atlas)
 
     def __len__(self) -> int:
@@ -75,7 +76,7 @@ def initial_prompt(ranking: Any, atlas: Atlas, *, n_tokens: int | None = None) -
     Parameters
     ----------
     ranking
-        A `Ranking`, or names, best first.
+        A `Ranking`, or names, best first, or one name.
     atlas
         Where the sources' tokens are.
     n_tokens
@@ -86,7 +87,9 @@ def initial_prompt(ranking: Any, atlas: Atlas, *, n_tokens: int | None = None) -
     UnknownNameError
         If the atlas lacks the best source.
     ShapeError
-        If the ranking is empty or ``n_tokens`` is not positive.
+        If the ranking is empty.
+    ValueError
+        If ``n_tokens`` is no whole number of at least 1.
 
     Examples
     --------
@@ -96,9 +99,12 @@ def initial_prompt(ranking: Any, atlas: Atlas, *, n_tokens: int | None = None) -
             [3., 4.],
             [1., 2.]], dtype=torch.float64)
     """
-    names = list(getattr(ranking, "sources", ranking))
-    if not names or (n_tokens is not None and n_tokens < 1):
-        raise ShapeError(f"{len(names)} sources and n_tokens={n_tokens}: expected at least one")
+    if n_tokens is not None:
+        n_tokens = check_whole(n_tokens, "n_tokens")
+    # One name is a ranking of one; its letters are not names.
+    names = [ranking] if isinstance(ranking, str) else list(getattr(ranking, "sources", ranking))
+    if not names:
+        raise ShapeError("the ranking has 0 sources, expected at least one")
     task = atlas[check_known(names[0], atlas.names, "task")]
     tokens = _tensor(task.tokens, task.dtype)
     places = torch.arange(len(tokens) if n_tokens is None else n_tokens) % len(tokens)
