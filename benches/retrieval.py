@@ -74,10 +74,10 @@ def measure(size: tuple[int, int, int], n_targets: int, noise: float, n_candidat
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=100_000)
-    parser.add_argument("--tokens", type=int, default=16)
-    parser.add_argument("--dim", type=int, default=128)
+    parser.add_argument("--tokens", type=int, default=20)
+    parser.add_argument("--dim", type=int, default=256)
     parser.add_argument("--targets", type=int, default=100)
-    parser.add_argument("--candidates", type=int, default=200)
+    parser.add_argument("--candidates", type=int, default=50)
     given = parser.parse_args()
     size = (given.tasks, given.tokens, given.dim)
     print(f"{platform.machine()}, {ka.num_threads()} threads, tasks x tokens x dim: {size}")
