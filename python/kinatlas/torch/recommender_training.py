@@ -149,7 +149,9 @@ def fit_recommender(
         environments=environments,
         environments_from=environments_from,
         **counts,
-        **rates,
+        learning_rate=rates["learning_rate"],
+        weight_decay=rates["weight_decay"],
+        embedding_decay=rates["embedding_decay"],
         seed=check_whole(seed, "seed", 0),
         fingerprint=_fingerprint(model, rows, held),
     )
