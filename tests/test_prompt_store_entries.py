@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 
@@ -131,3 +133,20 @@ def test_a_sound_file_with_impossible_metrics_is_a_problem_and_hides_no_other(st
     assert store.prompts().to_dict()["prompt"] == [good[:12]]
     with pytest.raises(FormatError, match="auc"):
         store.record(name)
+
+
+def test_a_full_disk_is_named_when_a_channel_cannot_move(store, monkeypatch):
+    name = add(store).id
+    open_as_before = store.channels._open
+
+    @contextmanager
+    def nearly_full(mode):
+        with open_as_before(mode) as base:
+            pages = base.execute("PRAGMA page_count").fetchone()[0]
+            base.execute(f"PRAGMA max_page_count={pages}")
+            yield base
+
+    monkeypatch.setattr(store.channels, "_open", nearly_full)
+    with pytest.raises(FormatError, match="full"):
+        store.promote(name, "prod", reason="long " * 10_000)
+    assert len(store.history()) == 0
