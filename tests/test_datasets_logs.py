@@ -190,3 +190,9 @@ def test_bad_input_is_named(options: dict[str, Any], message: str) -> None:
 def test_tasks_without_weights_are_refused(tasks: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         multi_task_logs(tasks, 100)
+
+
+@pytest.mark.parametrize("funnel", [("click",), ("click", "click"), ("click", "buy", "wish")])
+def test_a_funnel_is_a_pair_of_two_tasks(funnel: Any) -> None:
+    with pytest.raises(ShapeError, match="two different tasks"):
+        logs(funnel=funnel)

@@ -207,7 +207,7 @@ def test_bad_tensors_are_refused_before_anything_is_written(store):
         ({"task": "a@b"}, UnknownNameError, "without @"),
         ({"task": " "}, UnknownNameError, "task"),
         ({"basis_key": ""}, SpaceError, "basis_key"),
-        ({"metrics": {"auc": float("nan")}}, FormatError, "JSON"),
+        ({"metrics": {"auc": float("nan")}}, NonFiniteError, "auc"),
         ({"settings": {"f": print}}, FormatError, "JSON"),
         ({"parent": "abcd"}, UnknownNameError, "0 prompts begin so"),
         ({"evaluation": ([0, 1], [0.5])}, ShapeError, "same rows"),

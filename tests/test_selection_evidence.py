@@ -120,7 +120,7 @@ def test_evidence_fits_a_table_and_says_weight_not_importance() -> None:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"labels": [0, 1]}, ShapeError, "labels have shape"),
+        ({"labels": [0, 1]}, ShapeError, "labels: have shape"),
         ({"source_labels": np.zeros((900, 2))}, ShapeError, "source_labels have shape"),
         ({"source_labels": np.ones((900, 3))}, ShapeError, "one class only"),
         ({"background": "foreign"}, UnknownNameError, "source"),

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from kinatlas import _core
 from kinatlas._checks import check_choice
 from kinatlas.composition.factors import FACTORS
-from kinatlas.composition.prompts import Floats, Prompts, as_numbers, read_prompts
+from kinatlas.composition.prompts import Floats, Prompts, as_numbers, read_prompts, stored
 from kinatlas.composition.rules import RULES, Asked, Mixture
 from kinatlas.errors import ShapeError
 from kinatlas.tasks import Atlas
@@ -204,7 +204,7 @@ def compose_prompts(
         mixed = mixed[0] if mixture.is_single else mixed
     own = mixture.weights[:, read.places]
     return Composition(
-        prompt=mixed.astype(read.dtype),
+        prompt=stored(mixed, read.dtype, how),
         weights=own[0] if mixture.is_single else own,
         sources=read.given,
         how=how,
@@ -223,7 +223,7 @@ def _scaled(read: Prompts, how: str, given: Any) -> Composition:
     scaled = FACTORS[how](read.values[0], given)
     weights = np.ones((1, 1))
     return Composition(
-        prompt=scaled.astype(read.dtype),
+        prompt=stored(scaled, read.dtype, how),
         weights=weights[0],
         sources=read.given,
         how=how,
@@ -239,6 +239,8 @@ def _gated(mixed: Floats, asked: Asked, gate: Any, shared: Any) -> tuple[Floats,
     if gate is None or shared is None:
         raise ShapeError("how='representation' needs gate [n_rows, 2] and shared [n_rows, width]")
     target = asked.needed("target", "representation", mixed.shape[1])
+    if target.ndim == 2 and len(target) != len(mixed):
+        raise ShapeError(f"target has shape {target.shape}, expected {mixed.shape[1:]}")
     sides = as_numbers(gate, "gate").astype(np.float64)
     common = as_numbers(shared, "shared").astype(np.float64)
     if sides.shape != (len(mixed), 2) or common.shape != mixed.shape:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kinatlas.composition.features import Features
+from kinatlas.composition.fitting import check_features
 from kinatlas.composition.head import PromptHead
 from kinatlas.errors import ShapeError
 
@@ -57,6 +58,8 @@ def source_contributions(
         raise ShapeError("the head is of mode 'share' and reads no source; none contributes")
     weights, gate = head.weights(features)
     shares = weights * gate[:, :1]
+    if background is not None:
+        check_features(background, "background")
     base = features if background is None else background.select(features.sources)
     means = base.own.mean(axis=0, dtype=np.float64).astype(np.float32)
     totals = np.zeros(features.n_sources)

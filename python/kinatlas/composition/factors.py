@@ -42,7 +42,9 @@ def _gate_scale(prompt: Floats, given: Any) -> Floats:
             f"gate has shapes {z.shape}, {first.shape}, {second.shape}, expected [m], [h, m], "
             f"[{prompt.shape[-1]}, h]"
         )
-    scale = 2.0 / (1.0 + np.exp(-(second @ np.maximum(first @ z, 0.0))))
+    # Far below zero the exponential overflows, and the factor is zero as it should be.
+    with np.errstate(over="ignore"):
+        scale = 2.0 / (1.0 + np.exp(-(second @ np.maximum(first @ z, 0.0))))
     scaled: Floats = prompt * scale
     return scaled
 

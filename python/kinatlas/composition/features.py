@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kinatlas._checks import check_known, check_known_all, check_names
+from kinatlas.composition.labels import as_array
 from kinatlas.errors import DTypeError, NonFiniteError, ShapeError, SpaceError
 
 __all__ = ["Features"]
@@ -145,6 +146,10 @@ class Features:
         ShapeError
             If a row does not exist or none is left.
         """
+        if isinstance(rows, tuple):
+            raise ShapeError(
+                f"rows are {rows!r}, expected a list of row numbers, a mask or a slice"
+            )
         try:
             parts = [array[rows] for array in (self.x, self.shared, self.own)]
         except IndexError as error:
@@ -224,7 +229,7 @@ def _read_only(array: npt.NDArray[Any]) -> Floats:
 
 
 def _single(values: Any, name: str, n_dimensions: int) -> Floats:
-    array = np.asarray(values)
+    array = as_array(values, name)
     if array.dtype not in (np.float32, np.float16):
         raise DTypeError(
             f"{name}: numbers are {array.dtype}, expected float32 or float16; convert explicitly "

@@ -13,9 +13,9 @@ from kinatlas._progress import bar
 from kinatlas.composition.features import Features
 from kinatlas.composition.settings import HeadSettings
 from kinatlas.composition.starts import Sizes, candidates, starting_point
-from kinatlas.errors import ShapeError, SpaceError, UnknownNameError
+from kinatlas.errors import DTypeError, ShapeError, SpaceError, UnknownNameError
 
-__all__ = ["Fitted", "TrainingHistory", "run"]
+__all__ = ["Fitted", "TrainingHistory", "check_features", "run"]
 
 Floats = npt.NDArray[np.float32]
 _Table = tuple[Floats, Floats, Floats, list[int]]
@@ -52,6 +52,7 @@ class Fitted:
 
     def table(self, features: Features) -> _Table:
         """Return the features as Rust reads them, sources in the head's order."""
+        check_features(features, "features")
         if features.basis_key != self.basis_key:
             raise SpaceError(
                 f"features belong to backbone {features.basis_key!r}, the head to "
@@ -77,6 +78,15 @@ class Fitted:
         """Return sizes, aims and keys as Rust reads them."""
         aims = (settings.temperature(self.sizes[1]), settings.beta_kl, settings.reg_dnn)
         return self.sizes, aims, self.keys.ravel()
+
+
+def check_features(features: object, label: str) -> None:
+    """Refuse anything but `Features`; an array alone does not say which backbone made it."""
+    if not isinstance(features, Features):
+        raise DTypeError(
+            f"{label}: got {type(features).__name__}, expected Features, such as "
+            "MptRec.features(...) returns"
+        )
 
 
 def run(

@@ -11,11 +11,11 @@ import numpy.typing as npt
 from kinatlas import _core
 from kinatlas._checks import check_known, check_known_all, check_names, quoted
 from kinatlas.composition.features import Features
-from kinatlas.composition.fitting import Fitted, TrainingHistory, run
+from kinatlas.composition.fitting import Fitted, TrainingHistory, check_features, run
 from kinatlas.composition.labels import as_labels
 from kinatlas.composition.settings import HeadSettings
-from kinatlas.composition.starts import Sizes, merged, split, tower_of
-from kinatlas.errors import KinAtlasError, ShapeError
+from kinatlas.composition.starts import Sizes, as_single, matrix_shape, merged, split, tower_of
+from kinatlas.errors import KinAtlasError, NonFiniteError, ShapeError, SpaceError
 
 __all__ = ["PromptHead", "TrainingHistory"]
 
@@ -95,21 +95,9 @@ class PromptHead:
         n_threads: int | None = None,
     ) -> None:
         self.settings = HeadSettings(
-            mode,
-            tau,
-            beta_kl,
-            init,
-            warm,
-            tower,
-            learning_rate,
-            batch_size,
-            epochs,
-            patience,
-            race_epochs,
-            reg_dnn,
-            seed,
-            n_threads,
-        )
+            mode, tau, beta_kl, init, warm, tower, learning_rate, batch_size, epochs, patience,
+            race_epochs, reg_dnn, seed, n_threads,
+        )  # fmt: skip
         self._fitted: Fitted | None = None
 
     def fit(
@@ -128,11 +116,14 @@ class PromptHead:
             If labels do not fit, or training or validation labels are all equal.
         NonFiniteError
             If training diverges.
+        DTypeError
+            If the rows are no `Features`.
         SpaceError
             If the validation rows come from another backbone.
         UnknownNameError
             If ``init`` names a source that is not there.
         """
+        check_features(features, "features")
         sources = tuple(sorted(features.sources))
         keys = features.keys[check_known_all(sources, features.sources, "source")]
         settings = self.settings
@@ -147,7 +138,10 @@ class PromptHead:
         table = (fitted.table(features), as_labels(labels, len(features), "labels"))
         judge = None
         if validation is not None:
+            if not isinstance(validation, (tuple, list)) or len(validation) != 2:
+                raise ShapeError("validation: expected a pair (Features, labels)")
             rows, wanted = validation
+            check_features(rows, "validation")
             judged = as_labels(wanted, len(rows), "validation labels")
             judge = (fitted.table(rows), judged)
         self._fitted = run(settings, fitted, table, judge, progress)
@@ -252,8 +246,8 @@ class PromptHead:
 
         Raises
         ------
-        ShapeError, UnknownNameError, NonFiniteError
-            If a tensor is missing, has another shape, or holds NaN.
+        ShapeError, UnknownNameError, DTypeError, NonFiniteError, SpaceError
+            If a tensor is missing, has another shape, or holds NaN; if there is no basis key.
 
         Examples
         --------
@@ -264,17 +258,26 @@ class PromptHead:
         5
         """
         names = check_names(sources, "source")
-        keys = np.asarray(keys, dtype=np.float32)
+        if not isinstance(state, Mapping) or not isinstance(basis_key, str) or not basis_key:
+            raise SpaceError(
+                f"basis_key={basis_key!r} and a state of {type(state).__name__}: expected the hash "
+                "of the backbone, and {name: array}"
+            )
+        if "tower" in settings:
+            raise ShapeError("tower follows from the tensors of the state; leave it out")
+        keys = as_single(keys, "keys")
         if keys.ndim != 2 or len(keys) != len(names) or len(names) == 0:
             raise ShapeError(
                 f"keys have shape {keys.shape}, expected [{len(names)}, width], one for each of at "
                 "least one source"
             )
+        if not np.isfinite(keys).all():
+            raise NonFiniteError("keys hold NaN or infinity, expected finite numbers")
         order = sorted(range(len(names)), key=names.__getitem__)
         tower = tower_of(state)
         head = cls(tower=tower, **settings)
         # Without a gate no input is read, and any width of it will do.
-        dim = int(np.shape(state["gate.weight"])[-1]) if "gate.weight" in state else 1
+        dim = matrix_shape(state, "gate.weight")[1] if "gate.weight" in state else 1
         sizes: Sizes = (dim, keys.shape[1], len(names), tower, head.settings.mode)
         known = [name for name, _ in _core.head_tensors(sizes)]
         for name in state:

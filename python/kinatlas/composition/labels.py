@@ -9,7 +9,22 @@ import numpy.typing as npt
 
 from kinatlas.errors import DTypeError, NonFiniteError, ShapeError
 
-__all__ = ["as_labels"]
+__all__ = ["as_array", "as_labels"]
+
+
+def as_array(values: Any, label: str) -> npt.NDArray[Any]:
+    """Return an array of whatever is rectangular.
+
+    Examples
+    --------
+    >>> as_array([[1], [2, 3]], "labels")
+    Traceback (most recent call last):
+    kinatlas.errors.ShapeError: labels: rows differ in length ...
+    """
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ShapeError(f"{label}: rows differ in length ({error})") from None
 
 
 def as_labels(labels: Any, n: int, label: str) -> npt.NDArray[np.bool_]:
@@ -32,7 +47,7 @@ def as_labels(labels: Any, n: int, label: str) -> npt.NDArray[np.bool_]:
     Traceback (most recent call last):
     kinatlas.errors.ShapeError: labels: all 3 are 1, expected both classes; ...
     """
-    array = np.asarray(labels)
+    array = as_array(labels, label)
     if array.dtype.kind not in "biuf":
         raise DTypeError(f"{label}: are {array.dtype}, expected booleans, or numbers 0 and 1")
     if array.shape != (n,):

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from kinatlas import _core
 from kinatlas._checks import check_choice, check_known, check_names
-from kinatlas.composition.prompts import Floats, as_numbers
+from kinatlas.composition.labels import as_array
+from kinatlas.composition.prompts import Floats, as_numbers, stored
 from kinatlas.errors import DTypeError, FormatError, NonFiniteError, ShapeError, UnknownNameError
 from kinatlas.interop import widened
 
@@ -119,7 +120,7 @@ class MultitaskPrompt:
         columns, rows = self._raw(task)
         shared = self.shared.astype(np.float64).ravel()
         found = _core.hadamard_prompt(shared, columns, rows, self.n_ranks)
-        return found.reshape(self.shared.shape).astype(self.shared.dtype)
+        return stored(found.reshape(self.shared.shape), self.shared.dtype, f"task {task!r}")
 
     def cosine(self, first: str, second: str, *, of: str = "factors") -> float:
         """Return the cosine of two tasks' factors, or of their prompts, without forming them.
@@ -134,6 +135,8 @@ class MultitaskPrompt:
             return _core.hadamard_inner(a, b, self.n_ranks, shared)
 
         norm = np.sqrt(inner(one, one)) * np.sqrt(inner(two, two))
+        if not np.isfinite(norm):
+            raise NonFiniteError(f"factors of {first!r} or {second!r} are too large for a cosine")
         return float(np.clip(inner(one, two) / norm, -1.0, 1.0)) if norm > 0 else 0.0
 
     def start(self, task: str, how: str, *, source: str | None = None) -> MultitaskPrompt:
@@ -222,6 +225,8 @@ class MultitaskPrompt:
                 tasks = json.loads(texts[_NAMES])
             except ValueError as error:
                 raise FormatError(f"{path}: the names of tasks are damaged: {error}") from None
+            if not isinstance(tasks, list):
+                raise FormatError(f"{path}: the names of tasks are no list: {tasks!r}")
         return cls(shared, columns, rows, tasks)
 
     def _raw(self, task: str) -> tuple[Floats, Floats]:
@@ -238,7 +243,7 @@ class MultitaskPrompt:
 
 
 def _cube(values: Any, name: str) -> npt.NDArray[Any]:
-    array = np.asarray(values)
+    array = as_array(values, name)
     if array.dtype not in (np.float16, np.float32, np.float64):
         raise DTypeError(f"{name}: numbers are {array.dtype}, expected float16, float32 or float64")
     if array.ndim != 3 or array.size == 0:

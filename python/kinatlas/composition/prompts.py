@@ -14,7 +14,7 @@ from kinatlas.errors import DTypeError, NonFiniteError, ShapeError
 from kinatlas.interop import as_stored, widened
 from kinatlas.tasks import Atlas
 
-__all__ = ["Prompts", "as_numbers", "read_prompts"]
+__all__ = ["Prompts", "as_numbers", "read_prompts", "stored"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -100,3 +100,22 @@ def as_numbers(values: Any, label: str) -> npt.NDArray[Any]:
         )
     is_vector = getattr(values, "ndim", np.ndim(values)) == 1
     return array[0] if is_vector else array
+
+
+def stored(values: Floats, dtype: np.dtype[Any], label: str) -> npt.NDArray[Any]:
+    """Return a result in the precision of what it was made of, if that can hold it.
+
+    Examples
+    --------
+    >>> stored(np.array([1e5]), np.dtype("float16"), "arithmetic")
+    Traceback (most recent call last):
+    kinatlas.errors.NonFiniteError: arithmetic: the result is too large for float16; ...
+    """
+    with np.errstate(over="ignore"):
+        found = values.astype(dtype)
+    if not np.isfinite(found).all():
+        raise NonFiniteError(
+            f"{label}: the result is too large for {dtype}; give prompts of a wider type, or "
+            "smaller ones"
+        )
+    return found

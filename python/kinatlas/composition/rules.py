@@ -10,8 +10,9 @@ import numpy as np
 
 from kinatlas import _core
 from kinatlas._checks import check_choice, check_known, check_number, check_whole
+from kinatlas.composition.labels import as_array
 from kinatlas.composition.prompts import Floats, Prompts, as_numbers
-from kinatlas.errors import NonFiniteError, ShapeError
+from kinatlas.errors import DTypeError, NonFiniteError, ShapeError
 
 __all__ = ["RULES", "Asked", "Mixture"]
 
@@ -45,9 +46,9 @@ class Asked:
                 check_known(name, prompts.names, "weights: source")
             for name in prompts.names:
                 check_known(name, list(given), "weights: source")
-            array = np.stack([np.asarray(given[name], np.float64) for name in prompts.names], -1)
+            array = _stacked([given[name] for name in prompts.names])
         else:
-            array = np.asarray(given, dtype=np.float64)
+            array = _doubles(given)
             if array.shape == shape:
                 array = array[..., [prompts.given.index(name) for name in prompts.names]]
         if array.shape != shape:
@@ -76,6 +77,21 @@ class Asked:
             self.beta_kl, "beta_kl", "a finite number of at least 0", lambda b: 0 <= b < np.inf
         )
         return 1.0 / (tau * (1.0 + beta))
+
+
+def _doubles(values: Any) -> Floats:
+    array = as_array(values, "weights")
+    # None beside numbers makes objects, and is as unknown as NaN.
+    if array.dtype.kind not in "biuf":
+        raise DTypeError(f"weights are {array.dtype}, expected numbers")
+    return array.astype(np.float64)
+
+
+def _stacked(columns: list[Any]) -> Floats:
+    arrays = [_doubles(column) for column in columns]
+    if len({array.shape for array in arrays}) != 1:
+        raise ShapeError(f"weights have shapes {[array.shape for array in arrays]}, expected equal")
+    return np.stack(arrays, -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,11 +139,13 @@ def _mixture(prompts: Prompts, asked: Asked) -> Mixture:
         # What equals the last one kept is kept too: no order of sources decides.
         kept = (scores >= np.sort(scores)[-top]).astype(np.float64)
         scores = scores * kept
-    if not scores.sum() > 0:
+    with np.errstate(over="ignore"):
+        total = float(scores.sum())
+    if not 0 < total < np.inf:
         raise ShapeError(
-            f"weights add up to {scores.sum()}, expected more than 0; drop sources that only hurt"
+            f"weights add up to {total}, expected more than 0, and finite; drop sources that "
+            "only hurt"
         )
-    total = float(scores.sum())
     return Mixture(prompts.values, (scores / total)[None], "mixture", total=total, kept=kept)
 
 
@@ -166,7 +184,12 @@ def _attention(prompts: Prompts, asked: Asked) -> Mixture:
             raise ShapeError(f"target has shape {target.shape}, expected {values.shape[1:]}")
         check_choice(asked.role, ("key_and_sum", "key", "sum"), "role")
         if asked.role != "sum":
-            extra = Prompts((), target[None], (), prompts.dtype).pooled(asked.pooling)
+            extra = _pooled(target, prompts, asked)
+            if extra.shape[1] != dim:
+                raise ShapeError(
+                    f"the key of target has width {extra.shape[1]}, keys have {dim}; give keys of "
+                    "the width of the pooled prompts, or role='sum'"
+                )
             values, keys = np.concatenate([values, target[None]]), np.concatenate([keys, extra])
         if asked.role != "key":
             added = target
@@ -180,8 +203,10 @@ def _task(prompts: Prompts, asked: Asked) -> Mixture:
     target = asked.needed("target", "task")
     if target.shape != prompts.values.shape[1:] and target.shape != keys.shape[1:]:
         raise ShapeError(f"target has shape {target.shape}, expected {prompts.values.shape[1:]}")
-    if target.ndim == 2:
-        target = Prompts((), target[None], (), prompts.dtype).pooled(asked.pooling)[0]
+    if target.shape != keys.shape[1:]:
+        target = _pooled(target, prompts, asked)[0]
+    if target.shape != keys.shape[1:]:
+        raise ShapeError(f"the key of target has shape {target.shape}, keys {keys.shape[1:]}")
     values, keys = _with_null(prompts.values, keys, asked)
     return _attended(values, target[None], keys, asked.sharpness(_RECOMMENDER_TAU), "target")
 
@@ -216,11 +241,21 @@ def _keys(prompts: Prompts, asked: Asked) -> Floats:
     return np.stack(rows)
 
 
+def _pooled(target: Floats, prompts: Prompts, asked: Asked) -> Floats:
+    """Return the key of a target prompt [1, dim]."""
+    values = target[None]
+    if target.ndim == 2 and asked.pooling == "flat":
+        return values.reshape(1, -1)
+    return Prompts((), values, (), prompts.dtype).pooled(asked.pooling)
+
+
 def _with_null(values: Floats, keys: Floats, asked: Asked) -> tuple[Floats, Floats]:
     """Add a key that stands for nothing: what it attracts is taken from no source."""
     if asked.null_key is None:
         return values, keys
     key = asked.needed("null_key", "attention", keys.shape[1])
+    if key.ndim != 1:
+        raise ShapeError(f"null_key has shape {key.shape}, expected [{keys.shape[1]}]")
     return np.concatenate([values, np.zeros_like(values[:1])]), np.concatenate([keys, key[None]])
 
 
@@ -231,6 +266,11 @@ def _attended(
     weights = _core.attention_weights(
         np.ascontiguousarray(queries).ravel(), keys.ravel(), keys.shape[1], sharpness
     )
+    if not np.isfinite(weights).all():
+        raise NonFiniteError(
+            "the attention weights are not finite: queries times keys over tau are too large for "
+            "double precision; scale them, or raise tau"
+        )
     shaped = weights.reshape(len(queries), len(keys))
     return Mixture(values, shaped, kind, queries=queries, keys=keys, sharpness=sharpness)
 

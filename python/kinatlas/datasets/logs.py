@@ -65,7 +65,8 @@ def multi_task_logs(
     Raises
     ------
     ShapeError
-        If there is no task, a task has no weight, or fewer rows than ten a factor.
+        If there is no task, a task has no weight, fewer rows than ten a factor, or the funnel is
+        no pair of tasks.
     UnknownNameError
         If a rate, noise or funnel names no task.
     ValueError
@@ -100,6 +101,8 @@ def multi_task_logs(
     rates = _by_task(base_rates, names, 0.3, "base_rates", "between 0 and 1", lambda x: 0 < x < 1)
     noise = _by_task(label_noise, names, 0.0, "label_noise", "in [0, 0.5)", lambda x: 0 <= x < 0.5)
     steps = None if funnel is None else tuple(check_known(name, names, "task") for name in funnel)
+    if steps is not None and len(set(steps)) != 2:
+        raise ShapeError(f"funnel={funnel!r}: expected two different tasks, (first, second)")
 
     draws = np.random.default_rng(seed_of(rng))
     users = draws.standard_normal((n_users, dim))

@@ -12,7 +12,7 @@ from kinatlas import _core
 from kinatlas._checks import check_choice
 from kinatlas._frames import Tabular, as_html, as_text
 from kinatlas._seeds import Rng, check_sampling, seed_of
-from kinatlas.errors import FormatError, ShapeError
+from kinatlas.errors import DTypeError, FormatError, ShapeError
 from kinatlas.similarity import SimilarityMatrix
 
 if TYPE_CHECKING:
@@ -144,8 +144,8 @@ def explain_sources(
 
     Raises
     ------
-    ShapeError
-        If labels do not fit.
+    ShapeError, DTypeError, NonFiniteError
+        If labels do not fit, are not 0 and 1, or all alike; if rows are no `Features`.
     SpaceError, UnknownNameError
         If the features are of another backbone or of other sources than the head's.
     KinAtlasError
@@ -171,12 +171,15 @@ def explain_sources(
     'transfer+'
     """
     confidence, n_draws = check_sampling(confidence, n_draws)
-    wanted = np.asarray(labels)
-    if wanted.shape != (len(features),):
-        raise ShapeError(
-            f"labels have shape {wanted.shape}, expected ({len(features)},), one for every row"
-        )
-    means = (background or features).select(features.sources).own.mean(axis=0, dtype=np.float64)
+    # Heads belong to another room; it is entered only by those who have one.
+    from kinatlas.composition.fitting import check_features
+    from kinatlas.composition.labels import as_labels
+
+    background = features if background is None else background
+    for rows, label in ((features, "features"), (background, "background")):
+        check_features(rows, label)
+    wanted = as_labels(labels, len(features), "labels")
+    means = background.select(features.sources).own.mean(axis=0, dtype=np.float64)
     base = _losses(head, features, wanted)
     rises = np.empty((len(features), features.n_sources, 1))
     for at in range(features.n_sources):
@@ -240,7 +243,12 @@ def _correlations(features: Features, labels: Any, source_labels: Any) -> tuple[
     """Absolute correlations [n_sources] of the labels, and of probes of them; or None twice."""
     if source_labels is None:
         return None, None
-    theirs = np.asarray(source_labels, dtype=np.float64)
+    try:
+        theirs = np.asarray(source_labels, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DTypeError(
+            "source_labels: expected numbers [n_rows, n_sources], columns as features.sources"
+        ) from None
     wanted = (len(features), features.n_sources)
     if theirs.shape != wanted:
         raise ShapeError(f"source_labels have shape {theirs.shape}, expected {wanted}")

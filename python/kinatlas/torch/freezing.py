@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kinatlas.errors import SpaceError
-from kinatlas.torch.recommender import Backbone
+from kinatlas.torch.recommender import Backbone, tensor_of
 
 __all__ = ["FreezeProof", "freeze"]
 
@@ -20,7 +20,7 @@ class FreezeProof:
     Attributes
     ----------
     digest
-        SHA-256 of every parameter and the schema.
+        SHA-256 of every parameter and buffer and the schema.
     basis_key
         SHA-256 of what features depend on; heads and prompts are bound to it.
     codes, dense
@@ -96,6 +96,9 @@ def freeze(model: Backbone, codes: Any, dense: Any = None) -> FreezeProof:
     >>> proof.predictions.shape, len(proof.basis_key)
     ((2, 1), 64)
     """
+    # The proof holds rows of its own: whoever gave them may write into theirs.
+    codes = tensor_of(codes, "codes").clone()
+    dense = None if dense is None else tensor_of(dense, "dense").clone()
     model.eval().requires_grad_(False)
     for parameter in model.parameters():
         parameter.grad = None

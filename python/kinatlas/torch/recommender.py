@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from kinatlas._checks import check_names
 from kinatlas.composition import Features
-from kinatlas.errors import ShapeError
+from kinatlas.errors import DTypeError, ShapeError
 from kinatlas.torch.recommender_layers import EmbeddedFields
 
 __all__ = ["Backbone", "Predictions", "Recommender", "hash_tensors", "tensor_of"]
@@ -68,8 +68,12 @@ class Recommender(nn.Module):
 
     @property
     def digest(self) -> str:
-        """Hash of every parameter, the schema of the fields and the tasks."""
-        return hash_tensors(self.state_dict(), self._schema())
+        """Hash of every parameter and buffer, the schema of the fields and the tasks."""
+        return hash_tensors(self._held(), self._schema())
+
+    def _held(self) -> dict[str, Tensor]:
+        # state_dict() leaves out the buffers that say which row of the table a code stands for.
+        return dict(self.named_buffers()) | dict(self.state_dict())
 
     def _schema(self) -> str:
         kind = type(self).__name__
@@ -80,14 +84,14 @@ class Recommender(nn.Module):
     ) -> list[Any]:
         """Return arrays of what a function of rows gives, in eval mode, block by block."""
         first = next(self.parameters())
-        codes = tensor_of(codes)
-        dense = torch.zeros(len(codes), 0) if dense is None else tensor_of(dense)
+        codes = tensor_of(codes, "codes")
+        dense = torch.zeros(len(codes), 0) if dense is None else tensor_of(dense, "dense")
         if len(codes) == 0 or len(dense) != len(codes):
             raise ShapeError(
                 f"{len(codes)} rows of codes and {len(dense)} of dense values, expected as many "
                 "of both, at least one"
             )
-        was_training = self.training
+        was_training = [(part, part.training) for part in self.modules()]
         self.eval()
         parts: list[tuple[Any, ...]] = []
         try:
@@ -99,7 +103,9 @@ class Recommender(nn.Module):
                     found = compute(codes[places].to(first.device), dense[places].to(first))
                     parts.append(tuple(values[:n_rows].cpu().numpy() for values in found))
         finally:
-            self.train(was_training)
+            # Not train(): parts that were put in eval mode on their own stay there.
+            for part, mode in was_training:
+                part.training = mode
         return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
 
@@ -127,7 +133,7 @@ class Backbone(Recommender):
         """Hash of all that the features depend on: tables, experts, prompts, schema."""
         kept = {
             name: value
-            for name, value in self.state_dict().items()
+            for name, value in self._held().items()
             if not name.startswith(self.unused())
         }
         return hash_tensors(kept, self._schema())
@@ -181,8 +187,13 @@ def hash_tensors(tensors: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]], a
     return digest.hexdigest()
 
 
-def tensor_of(values: Any) -> Tensor:
+def tensor_of(values: Any, label: str = "values") -> Tensor:
     """Return a tensor of whatever is array-like; read-only arrays are copied.
+
+    Raises
+    ------
+    DTypeError, ShapeError
+        If it holds no numbers, or is not rectangular.
 
     Examples
     --------
@@ -191,6 +202,19 @@ def tensor_of(values: Any) -> Tensor:
     """
     if torch.is_tensor(values):
         found: Tensor = values
-        return found
-    array = np.asarray(values)
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
+    else:
+        try:
+            array = np.asarray(values)
+        except ValueError as error:
+            raise ShapeError(f"rows of {label} have different lengths: {error}") from None
+        if array.dtype.kind not in "biufc":
+            raise DTypeError(
+                f"{label}: are {array.dtype}, expected numbers; encode what is text, and fill what "
+                "is missing, first"
+            )
+        if array.ndim == 0:
+            raise ShapeError(f"{label}: got one number, expected rows")
+        # Torch reads neither backward strides nor bytes in foreign order.
+        array = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+        found = torch.from_numpy(array if array.flags.writeable else array.copy())
+    return found

@@ -37,8 +37,10 @@ def read_rows(model: Recommender, codes: Any, labels: Any, dense: Any, which: st
     Traceback (most recent call last):
     kinatlas.errors.ShapeError: training: all 2 labels of task 'click' are 0; both are needed, ...
     """
-    codes, labels = tensor_of(codes), tensor_of(labels)
-    dense = torch.zeros(len(codes), 0) if dense is None else tensor_of(dense)
+    codes, labels = tensor_of(codes, f"{which}: codes"), tensor_of(labels, f"{which}: labels")
+    if dense is None:
+        dense = torch.zeros(len(codes), 0)
+    dense = tensor_of(dense, f"{which}: dense")
     wanted = (len(codes), len(model.tasks))
     if len(codes) == 0 or labels.shape != wanted or len(dense) != len(codes):
         raise ShapeError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 from kinatlas._checks import check_choice, check_number, check_whole
 from kinatlas._progress import bar
+from kinatlas.errors import ShapeError, SpaceError
 from kinatlas.torch.environments import Environments
 from kinatlas.torch.recommender import Recommender, hash_tensors
 from kinatlas.torch.recommender_data import Rows, read_rows
@@ -101,6 +103,8 @@ def fit_recommender(
         If the data do not fit the model, a task has one label only, or the loss becomes NaN.
     FormatError
         If the checkpoint is damaged or belongs to another run.
+    SpaceError
+        If the model is frozen.
 
     Warns
     -----
@@ -120,10 +124,24 @@ def fit_recommender(
     """
     check_choice(environments_from, ("shared", "fused"), "environments_from")
     check_choice(environments, ("rank", "raw", "strat"), "environments")
-    counts = {"recluster_every": recluster_every, "batch_size": batch_size, "n_epochs": n_epochs}
-    for argument, number in (counts | {"patience": patience}).items():
-        check_whole(number, argument)
-    check_number(environment_weight, "environment_weight", "in [0, 1]", lambda x: 0 <= x <= 1)
+    # Plain numbers: those of numpy would make a checkpoint that cannot be read again.
+    counts = {
+        "recluster_every": recluster_every,
+        "batch_size": batch_size,
+        "n_epochs": n_epochs,
+        "patience": patience,
+    }
+    counts = {name: check_whole(number, name) for name, number in counts.items()}
+    rates = {
+        "learning_rate": learning_rate,
+        "weight_decay": weight_decay,
+        "embedding_decay": embedding_decay,
+    }
+    rates = {name: _rate(number, name) for name, number in rates.items()}
+    environment_weight = check_number(
+        environment_weight, "environment_weight", "in [0, 1]", lambda x: 0 <= x <= 1
+    )
+    _check_learns(model)
     rows = read_rows(model, codes, labels, dense, "training")
     held = None if validation is None else read_rows(model, *_three(validation), "validation")
     settings = Settings(
@@ -131,11 +149,10 @@ def fit_recommender(
         environments=environments,
         environments_from=environments_from,
         **counts,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        embedding_decay=embedding_decay,
-        patience=patience,
-        seed=seed,
+        learning_rate=rates["learning_rate"],
+        weight_decay=rates["weight_decay"],
+        embedding_decay=rates["embedding_decay"],
+        seed=check_whole(seed, "seed", 0),
         fingerprint=_fingerprint(model, rows, held),
     )
     run = Run(model, rows, held, settings)
@@ -144,8 +161,14 @@ def fit_recommender(
         raise FileNotFoundError(f"{path}: there is no folder {path.parent}; make it first")
     if path is not None and path.exists():
         run.resume(path)
-    with bar(progress, n_epochs * -(-len(rows.codes) // batch_size), unit="step") as report:
-        run.go(path, report)
+    with bar(
+        progress, counts["n_epochs"] * -(-len(rows.codes) // counts["batch_size"]), unit="step"
+    ) as report:
+        try:
+            run.go(path, report)
+        finally:
+            # Also when stopped by hand: whoever predicts next wants no dropout.
+            model.eval()
     return TrainingRecord(tuple(run.epochs), run.best_epoch)
 
 
@@ -157,5 +180,22 @@ def _fingerprint(model: Recommender, rows: Rows, held: Rows | None) -> str:
 
 
 def _three(validation: Any) -> tuple[Any, Any, Any]:
+    if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3):
+        raise ShapeError(
+            f"validation: got {type(validation).__name__}, expected (codes, labels) or (codes, "
+            "labels, dense)"
+        )
     codes, labels, *rest = validation
     return codes, labels, rest[0] if rest else None
+
+
+def _rate(value: float, name: str) -> float:
+    return check_number(value, name, "a finite number of at least 0", lambda x: 0 <= x < math.inf)
+
+
+def _check_learns(model: Recommender) -> None:
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise SpaceError(
+            "the recommender is frozen, so nothing can be learned; copy it and call "
+            "requires_grad_(True) on the copy, or add the task with PromptHead"
+        )

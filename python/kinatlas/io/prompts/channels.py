@@ -151,7 +151,9 @@ class Channels:
                     base.execute(f"INSERT INTO moves ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)", values)
                 base.execute("COMMIT")
             except BaseException:
-                base.execute("ROLLBACK")
+                # A full disk has ended the transaction already; its name must not be lost.
+                if base.in_transaction:
+                    base.execute("ROLLBACK")
                 raise
         return made
 

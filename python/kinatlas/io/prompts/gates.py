@@ -46,10 +46,15 @@ def check_gates(
             wrong.append(f"{metric} was not measured, asked is at least {bar:g}")
         elif low < bar:
             wrong.append(f"{metric} is {low:g}{which}, asked is at least {bar:g}")
-    for metric, drop in may_drop.items() if served is not None else ():
+    for metric, drop in may_drop.items():
         drop = check_number(
-            drop, f"may_drop[{metric!r}]", "a number of at least 0", lambda allowed: allowed >= 0
+            drop,
+            f"may_drop[{metric!r}]",
+            "a finite number of at least 0",
+            lambda allowed: 0 <= allowed < math.inf,
         )
+        if served is None:
+            continue
         new, old = record.value(metric), served.value(metric) if served else math.nan
         if math.isnan(new) or math.isnan(old):
             wrong.append(f"{metric} was not measured for both this prompt and the one served now")

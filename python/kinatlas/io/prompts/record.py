@@ -14,12 +14,21 @@ import numpy.typing as npt
 
 from kinatlas import _core
 from kinatlas._checks import check_names
-from kinatlas.errors import DTypeError, FormatError, KinAtlasError, NonFiniteError, ShapeError
+from kinatlas.errors import (
+    DTypeError,
+    FormatError,
+    KinAtlasError,
+    NonFiniteError,
+    ShapeError,
+    UnknownNameError,
+)
 from kinatlas.io.parts import file_hash
+from kinatlas.io.prompts.entries import Metric, as_evaluation, as_metric
 
 __all__ = [
     "SHOWN",
     "Evaluation",
+    "Metric",
     "PromptRecord",
     "StoredPrompt",
     "file_digest",
@@ -34,9 +43,6 @@ _KEPT = ("float16", "float32", "float64")
 _LABELS, _SCORES = "evaluation.labels", "evaluation.scores"
 _TEXTS = ("task", "basis_key", "parent", "evaluated_on", "notes")
 _JSON = ("sources", "metrics", "checks", "settings")
-
-#: A number, or a number with the ends of its interval.
-Metric = float | tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -103,15 +109,21 @@ def packed(
     >>> packed(tensors, record, None) == packed(dict(tensors), record, None)
     True
     """
-    named = dict(
-        zip(check_names(tensors, "tensor"), map(np.asarray, tensors.values()), strict=True)
-    )
+    if not isinstance(tensors, Mapping):
+        raise DTypeError(f"tensors: got {type(tensors).__name__}, expected {{name: array}}")
+    named: dict[str, Any] = {name: tensors[name] for name in check_names(tensors, "tensor")}
     if not named:
         raise ShapeError("tensors: got none, expected at least one")
+    for name in sorted({_LABELS, _SCORES} & set(named)):
+        raise UnknownNameError(f"tensor {name!r}: the name is kept for the evaluation; rename it")
     if evaluation is not None:
-        named |= dict(zip((_LABELS, _SCORES), _checked_evaluation(*evaluation), strict=True))
+        named |= dict(zip((_LABELS, _SCORES), as_evaluation(evaluation), strict=True))
     parts = []
-    for name, array in sorted(named.items()):
+    for name, values in sorted(named.items()):
+        try:
+            array = np.asarray(values)
+        except ValueError as error:
+            raise ShapeError(f"tensor {name!r}: {error}") from None
         if array.dtype.name not in _KEPT:
             raise DTypeError(f"tensor {name!r}: got {array.dtype}, expected {', '.join(_KEPT)}")
         if not array.size or not np.isfinite(array).all():
@@ -159,9 +171,11 @@ def unpacked(path: Path) -> tuple[StoredPrompt, Evaluation | None]:
             raise FormatError(f"{path}: no prompt's file of version {VERSION}")
         fields: dict[str, Any] = {name: texts[name] for name in _TEXTS}
         fields |= {name: json.loads(texts[name]) for name in _JSON}
-        fields["metrics"] = {name: _metric(value) for name, value in fields["metrics"].items()}
+        fields["metrics"] = {
+            name: as_metric(value, name) for name, value in fields["metrics"].items()
+        }
         record = PromptRecord(found, **fields)
-    except (KinAtlasError, KeyError, ValueError, TypeError) as error:
+    except (KinAtlasError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise FormatError(f"{path}: not a prompt's file: {error}") from None
     names = [name for name, _, _ in outline]
     arrays = [array for array, _ in _core.read_tensors(str(path), names)]
@@ -194,22 +208,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"{value!r} is no text, number, list or dict of them")
-
-
-def _metric(value: Any) -> Metric:
-    if isinstance(value, list):
-        middle, low, high = map(float, value)
-        return middle, low, high
-    return float(value)
-
-
-def _checked_evaluation(
-    labels: npt.ArrayLike, scores: npt.ArrayLike
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    truth, given = np.asarray(labels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
-    if truth.ndim != 1 or truth.shape != given.shape or not np.isin(truth, (0.0, 1.0)).all():
-        raise ShapeError(
-            f"evaluation: got labels {truth.shape} and scores {given.shape}, expected labels [n] "
-            "of 0 and 1 and scores [n] of the same rows"
-        )
-    return truth, given

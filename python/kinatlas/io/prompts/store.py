@@ -20,8 +20,9 @@ from kinatlas._seeds import Rng
 from kinatlas.errors import FormatError, SpaceError, UnknownNameError
 from kinatlas.io.prompts.channels import Channels, Move
 from kinatlas.io.prompts.diff import PromptDiff, compared
+from kinatlas.io.prompts.entries import Metric, as_checks, as_gates, as_metrics, as_text
 from kinatlas.io.prompts.gates import check_gates
-from kinatlas.io.prompts.record import SHOWN, Evaluation, Metric, PromptRecord, StoredPrompt, packed
+from kinatlas.io.prompts.record import SHOWN, Evaluation, PromptRecord, StoredPrompt, packed
 from kinatlas.io.prompts.shelf import Shelf
 from kinatlas.io.prompts.tables import PromptTable, listed
 
@@ -83,7 +84,7 @@ class PromptStore:
         evaluated_on: str = "",
         notes: str = "",
     ) -> PromptRecord:
-        """Write a prompt and return its record; adding the same prompt again changes nothing.
+        """Write a prompt and return its record; adding the same one again changes nothing.
 
         Parameters
         ----------
@@ -98,7 +99,7 @@ class PromptStore:
         Raises
         ------
         ShapeError, DTypeError, NonFiniteError
-            If a tensor or the evaluation is not what it should be.
+            If a tensor, metric, check or the evaluation is not what it should be.
         UnknownNameError
             If ``task`` is empty or holds an @, or ``parent`` is no prompt of the store.
         """
@@ -106,8 +107,10 @@ class PromptStore:
         if not isinstance(basis_key, str) or not basis_key:
             raise SpaceError(f"basis_key={basis_key!r}: expected the key of a backbone, a text")
         known = PromptRecord(
-            "", task, basis_key, sources or {}, metrics or {}, checks or {}, settings or {},
-            self._id(parent) if parent else "", evaluated_on, notes,
+            "", as_text(task, "task"), as_text(basis_key, "basis_key"), sources or {},
+            as_metrics(metrics or {}), as_checks(checks or {}), settings or {},
+            self._id(parent) if parent else "", as_text(evaluated_on, "evaluated_on"),
+            as_text(notes, "notes"),
         )  # fmt: skip
         return replace(known, id=self._shelf.put(packed(tensors, known, evaluation)))
 
@@ -180,12 +183,13 @@ class PromptStore:
         record = self._shelf.record(name)
         if basis_key is not None:
             self.load(name, basis_key=basis_key)
-        place = (record.task, channel)
+        place, reason = (record.task, channel), as_text(reason, "reason")
+        bars, falls = as_gates(at_least or {}, "at_least"), as_gates(may_drop or {}, "may_drop")
 
         def decide(held: tuple[str, ...]) -> Move | None:
             served = held[-1] if held else ""
-            old = self._shelf.record(served) if served and may_drop else None
-            gates = check_gates(record, old, at_least or {}, may_drop or {})
+            old = self._shelf.record(served) if served and falls else None
+            gates = check_gates(record, old, bars, falls)
             if served == name:
                 return None
             return Move.now("promote", place, (name, served), reason, gates)
@@ -205,6 +209,9 @@ class PromptStore:
         FormatError
             If the earlier prompt's file is damaged or missing.
         """
+        for name, label in ((task, "task"), (channel, "channel")):
+            _check_name(name, label)
+        reason = as_text(reason, "reason")
         wanted = None if to is None else self._id(to)
         found: list[PromptRecord] = []
 
