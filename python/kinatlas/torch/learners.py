@@ -148,7 +148,7 @@ def _batches(data: Batch, size: int, seed: int, epoch: int) -> Iterable[dict[str
     """All texts in an order drawn for the pass, cut to the positions that a batch uses."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     order = torch.randperm(len(data["input_ids"]), generator=generator)
-    for rows in order.split(size):
+    for rows in torch.split(order, size):
         batch = {name: tensor[rows] for name, tensor in data.items()}
         used = batch["attention_mask"].bool().any(dim=0)
         for name in ("input_ids", "attention_mask"):

@@ -41,7 +41,8 @@ def start_of(model: Any, learner: str, n_tokens: int, seed: int) -> Tensor:
     if learner == "prompt":
         words = model.get_input_embeddings().weight.detach()
         chosen = torch.randint(len(words), (n_tokens,), generator=generator)
-        return words[chosen.to(words.device)].float().cpu().clone()
+        start: Tensor = words[chosen.to(words.device)].float().cpu().clone()
+        return start
     config = model.config
     is_pair = bool(getattr(config, "is_encoder_decoder", False))
     n_layers = getattr(config, "num_decoder_layers", None) if is_pair else None
@@ -54,7 +55,8 @@ def start_of(model: Any, learner: str, n_tokens: int, seed: int) -> Tensor:
     )
     shape = (n_layers, 2, n_heads, n_tokens, width)
     bound = (6 / ((n_heads + 2) * n_tokens * width)) ** 0.5
-    return (2 * torch.rand(shape, generator=generator) - 1) * bound
+    prefix: Tensor = (2 * torch.rand(shape, generator=generator) - 1) * bound
+    return prefix
 
 
 def pooled_states(
