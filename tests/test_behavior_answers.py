@@ -15,26 +15,14 @@ from kinatlas.behavior import (
     ProbeBank,
     PromptedModel,
     ask,
-    builtin_bank,
     negated,
     paired_similarity,
     read_ledger,
 )
 from kinatlas.errors import FormatError, ShapeError
+from plain_boxes import BANK, LABELS, WORDS, plain, share
 
 pytest.importorskip("tenacity")
-
-BANK = builtin_bank().first(64)
-LABELS = ("neg", "pos")
-WORDS = {"pos": ["yes"], "neg": ["no"]}
-
-
-def share(text: str) -> float:
-    return 1 / (1 + np.exp(-(sum(map(ord, text)) % 97 - 48) / 12))
-
-
-def plain(texts: list[str]) -> list[list[float]]:
-    return [[1 - share(text), share(text)] for text in texts]
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from kinatlas.behavior import (
@@ -20,24 +19,12 @@ from kinatlas.behavior import (
     Price,
     PromptedModel,
     ask,
-    builtin_bank,
     negated,
 )
 from kinatlas.errors import LedgerError, LockedError
+from plain_boxes import BANK, LABELS, WORDS, plain
 
 pytest.importorskip("tenacity")
-
-BANK = builtin_bank().first(64)
-LABELS = ("neg", "pos")
-WORDS = {"pos": ["yes"], "neg": ["no"]}
-
-
-def share(text: str) -> float:
-    return 1 / (1 + np.exp(-(sum(map(ord, text)) % 97 - 48) / 12))
-
-
-def plain(texts: list[str]) -> list[list[float]]:
-    return [[1 - share(text), share(text)] for text in texts]
 
 
 @pytest.fixture

@@ -82,11 +82,11 @@ class _Loop:
         # What the data or the options are to blame for fails again, wherever it runs.
         if isinstance(error, KinAtlasError):
             raise error
+        # Anything else is tried again: Dask's executor gives a ValueError of its own for a result
+        # that is lost with its worker while it is fetched.
         self.failures[block] = self.failures.get(block, 0) + 1
         broken = isinstance(error, (BrokenExecutor, CancelledError))
         if broken or self.failures[block] > self.retries:
-            # Tried again all the same: Dask's executor gives a ValueError of its own for a result
-            # that is lost with its worker while it is fetched.
             if isinstance(error, (ValueError, TypeError)):
                 raise error
             raise WorkerError(_lost(block, error)) from error
