@@ -93,43 +93,10 @@ fn fill_below(generator: &mut impl Rng, n: usize, places: &mut [usize]) {
     let at_once = (32 / width.clamp(1, 32)) as usize;
     for some in places.chunks_mut(at_once) {
         let mut bits = generator.next_u64();
-        if n.is_power_of_two() && n > 1 {
-            // The product is a shift then, and the next number need not wait for it.
-            let shift = n.trailing_zeros();
-            for place in some {
-                *place = (bits >> (u64::BITS - shift)) as usize;
-                bits <<= shift;
-            }
-            continue;
-        }
         for place in some {
             let product = u128::from(bits) * n as u128;
             *place = (product >> 64) as usize;
             bits = product as u64;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::random::stream;
-
-    #[test]
-    fn powers_of_two_are_drawn_as_any_other_number() {
-        for n in [1_usize, 2, 8, 64, 4096, 1 << 32] {
-            let mut places = [0; 45];
-            fill_below(&mut stream(3, n as u64), n, &mut places);
-            let mut generator = stream(3, n as u64);
-            let width = usize::BITS - (n - 1).leading_zeros();
-            for some in places.chunks((32 / width.clamp(1, 32)) as usize) {
-                let mut bits = generator.next_u64();
-                for &place in some {
-                    let product = u128::from(bits) * n as u128;
-                    assert_eq!(place, (product >> 64) as usize);
-                    bits = product as u64;
-                }
-            }
         }
     }
 }
