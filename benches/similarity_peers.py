@@ -7,6 +7,7 @@ float32 and returns the mean over source tokens of the best target token, ``[T, 
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -90,6 +91,39 @@ def faiss_knn(sources: np.ndarray, targets: np.ndarray) -> Scores:
     return np.stack(best).reshape(len(targets), n_s, n).mean(2)
 
 
+def jax_einsum(sources: np.ndarray, targets: np.ndarray) -> Scores:
+    """One compiled einsum and its maximum."""
+    return np.asarray(_jax_scores()(sources, targets))
+
+
+@functools.cache
+def _jax_scores() -> Callable[[np.ndarray, np.ndarray], object]:
+    import jax
+
+    return jax.jit(lambda a, b: jax.numpy.einsum("ash,bth->bast", a, b).max(-1).mean(-1))
+
+
+def numkong_packed(sources: np.ndarray, targets: np.ndarray) -> Scores:
+    """Both sides packed once, one call per pair."""
+    import numkong
+
+    left, right = ([numkong.maxsim_pack(prompt) for prompt in side] for side in (sources, targets))
+    sums = [[numkong.maxsim_packed(a, b) for a in left] for b in right]
+    return 1 - np.array(sums) / sources.shape[1]
+
+
+def sklearn_argmin(sources: np.ndarray, targets: np.ndarray) -> Scores:
+    """Distances of unit tokens, one target after the other."""
+    from sklearn.metrics import pairwise_distances_argmin_min
+
+    (n_s, n, _dim), stacked = sources.shape, sources.reshape(-1, sources.shape[2])
+    squared = [
+        pairwise_distances_argmin_min(stacked, target, metric="sqeuclidean")[1]
+        for target in targets
+    ]
+    return (1 - np.stack(squared) / 2).reshape(len(targets), n_s, n).mean(2)
+
+
 def query_loop(query: np.ndarray, rows: np.ndarray, offsets: np.ndarray) -> Scores:
     """One product per document."""
     bounds = itertools.pairwise(offsets)
@@ -162,8 +196,13 @@ STACKED = _installed(
         "fast-maxsim": ("fast_maxsim", fast_maxsim),
         "maxsim-cpu": ("maxsim_cpu", maxsim_cpu),
         "faiss knn": ("faiss", faiss_knn),
+        "jax einsum": ("jax", jax_einsum),
+        "NumKong packed": ("numkong", numkong_packed),
+        "scikit-learn argmin": ("sklearn", sklearn_argmin),
     }
 )
+# Those that write the scores of all tokens at once.
+WHOLE = ("numpy one product", "torch einsum", "jax einsum")
 ONE_QUERY = _installed(
     {
         "torch blocks + segment_reduce": ("torch", query_segments),

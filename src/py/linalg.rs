@@ -5,11 +5,20 @@ use pyo3::prelude::*;
 use super::detach::detached;
 use crate::linalg::simd::{Path, peak};
 
-/// GFLOP/s of all threads together with nothing but fused multiply-adds; None where unknown.
+/// GFLOP/s of all threads together with nothing but products in registers; None where unknown.
 #[pyfunction]
-#[pyo3(name = "_fma_peak", signature = (rounds, n_threads=None))]
-fn fma_peak(py: Python<'_>, rounds: usize, n_threads: Option<usize>) -> PyResult<Option<f64>> {
-    let path = Path::chosen()?;
+#[pyo3(name = "_fma_peak", signature = (rounds, n_threads=None, *, is_bf16=false))]
+fn fma_peak(
+    py: Python<'_>,
+    rounds: usize,
+    n_threads: Option<usize>,
+    is_bf16: bool,
+) -> PyResult<Option<f64>> {
+    let path = if is_bf16 {
+        Path::for_bf16()?
+    } else {
+        Path::chosen()?
+    };
     detached(py, n_threads, None, |_| {
         let peaks = rayon::broadcast(|_| peak(path, rounds));
         Ok(peaks.into_iter().sum())

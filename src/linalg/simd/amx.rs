@@ -13,10 +13,11 @@
 
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count};
+use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
 use super::kernel::{Kernel, Operands};
-use super::pairs;
+use super::reduce::avx512::{across, keep, scale};
 use super::transpose::avx512 as transpose;
 
 pub const KERNEL: Kernel = Kernel {
@@ -30,6 +31,9 @@ pub const KERNEL: Kernel = Kernel {
     scores_packed: scores,
     sums_packed: None,
     transpose,
+    keep,
+    across,
+    fetched: |words| 2 * words,
 };
 
 const SIDE: usize = 32;
@@ -110,6 +114,7 @@ unsafe fn product(tile: &Operands<'_>, out: *mut f32) {
             "tileloadd tmm5, [{lower} + {stride}]",
             "tdpbf16ps tmm2, tmm5, tmm6",
             "tdpbf16ps tmm3, tmm5, tmm7",
+            "prefetcht1 [{ahead}]\nprefetcht1 [{ahead} + 64]\nadd {ahead}, 128",
             "add {upper}, 64\nadd {lower}, 64\nadd {panel}, 2048",
             "dec {steps}\njnz 2b",
             "tilestored [{out} + {wide}], tmm0",
@@ -122,9 +127,29 @@ unsafe fn product(tile: &Operands<'_>, out: *mut f32) {
             lower = inout(reg) rows.wrapping_add(16 * words) => _,
             stride = in(reg) 4 * words,
             panel = inout(reg) tile.panel.as_ptr() => _,
+            ahead = inout(reg) tile.ahead.as_ptr() => _,
             wide = in(reg) 4 * SIDE,
             steps = inout(reg) words / 16 => _,
             out = in(reg) out,
+            options(nostack),
+        );
+    }
+}
+
+/// Four products a turn, of zeros, with nothing loaded.
+pub unsafe fn multiply(turns: usize) {
+    // SAFETY: tile registers only, configured and released here.
+    unsafe {
+        asm!(
+            "ldtilecfg [{config}]",
+            ".irp r,0,1,2,3,4,5,6,7\ntilezero tmm\\r\n.endr",
+            "2:",
+            "tdpbf16ps tmm0, tmm4, tmm6\ntdpbf16ps tmm1, tmm4, tmm7",
+            "tdpbf16ps tmm2, tmm5, tmm6\ntdpbf16ps tmm3, tmm5, tmm7",
+            "dec {turns}\njnz 2b",
+            "tilerelease",
+            config = in(reg) &CONFIG,
+            turns = inout(reg) turns.max(1) => _,
             options(nostack),
         );
     }
@@ -134,11 +159,11 @@ unsafe fn product(tile: &Operands<'_>, out: *mut f32) {
 unsafe fn best(tile: Operands<'_>) {
     #[repr(C, align(64))]
     struct Scores([f32; SIDE * SIDE]);
-    let mut found = Scores([0.0; SIDE * SIDE]);
-    // SAFETY: as many numbers as `product` writes; sizes are those of `Kernel`.
+    let mut found = MaybeUninit::<Scores>::uninit();
+    // SAFETY: `product` writes as many numbers; sizes are those of `Kernel`.
     unsafe {
-        product(&tile, found.0.as_mut_ptr());
-        pairs::keep_best(&found.0, tile.scales, tile.out);
+        product(&tile, found.as_mut_ptr().cast());
+        keep(&found.assume_init_ref().0, tile.scales, tile.out);
     }
 }
 
@@ -146,6 +171,8 @@ unsafe fn best(tile: Operands<'_>) {
 unsafe fn scores(tile: Operands<'_>) {
     let out = tile.out.as_mut_ptr();
     // SAFETY: `Kernel` checked that 32 x 32 numbers may be written.
-    unsafe { product(&tile, out) };
-    pairs::scale(tile.out, tile.scales);
+    unsafe {
+        product(&tile, out);
+        scale(tile.out, tile.scales);
+    }
 }

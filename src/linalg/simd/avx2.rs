@@ -4,6 +4,7 @@
 use std::arch::asm;
 
 use super::kernel::{Kernel, Operands};
+use super::reduce::avx2::{across, keep};
 use super::transpose::avx2 as transpose;
 
 pub const KERNEL: Kernel = Kernel {
@@ -17,6 +18,9 @@ pub const KERNEL: Kernel = Kernel {
     scores_packed,
     sums_packed: Some(sums_packed),
     transpose,
+    keep,
+    across,
+    fetched: |dim| 4 * dim,
 };
 
 macro_rules! row {
@@ -219,9 +223,10 @@ macro_rules! packed {
             // SAFETY: as above, with rows laid out [dim][6].
             unsafe {
                 asm!(
-                    whole!($start, packed_step, "add {b0}, 96\n", "add {b0}, 24\n", $end),
+                    whole!($start, packed_step, "add {b0}, 96\nprefetcht1 [{ahead}]\nadd {ahead}, 64\n", "add {b0}, 24\n", $end),
                     panel = inout(reg) tile.panel.as_ptr() => _,
                     b0 = inout(reg) tile.rows.as_ptr() => _,
+                    ahead = inout(reg) tile.ahead.as_ptr() => _,
                     fours = inout(reg) tile.dim / 4 => _,
                     ones = inout(reg) tile.dim % 4 => _,
                     scales = in(reg) tile.scales.as_ptr(),

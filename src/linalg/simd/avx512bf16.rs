@@ -8,7 +8,7 @@
 use std::arch::asm;
 
 use super::kernel::{Kernel, Operands};
-use super::pairs;
+use super::reduce::avx512::{across, keep, scale};
 use super::transpose::avx512 as transpose;
 
 pub const KERNEL: Kernel = Kernel {
@@ -22,6 +22,9 @@ pub const KERNEL: Kernel = Kernel {
     scores_packed: scores,
     sums_packed: None,
     transpose,
+    keep,
+    across,
+    fetched: |_| 0,
 };
 
 macro_rules! row {
@@ -107,7 +110,7 @@ unsafe fn best(tile: Operands<'_>) {
     // SAFETY: as many numbers as `product` writes; sizes are those of `Kernel`.
     unsafe {
         product(&tile, found.as_mut_ptr());
-        pairs::keep_best(&found, tile.scales, tile.out);
+        keep(&found, tile.scales, tile.out);
     }
 }
 
@@ -115,6 +118,8 @@ unsafe fn best(tile: Operands<'_>) {
 unsafe fn scores(tile: Operands<'_>) {
     let out = tile.out.as_mut_ptr();
     // SAFETY: `Kernel` checked that 14 x 32 numbers may be written.
-    unsafe { product(&tile, out) };
-    pairs::scale(tile.out, tile.scales);
+    unsafe {
+        product(&tile, out);
+        scale(tile.out, tile.scales);
+    }
 }

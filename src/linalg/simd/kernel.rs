@@ -1,11 +1,15 @@
 //! One instruction set's register tile, and the checks that make it safe to call.
 
+use std::ops::Range;
+
 /// Everything one tile reads and writes. `rows` is `[rows][dim]` in place or `[dim][rows]` packed.
 pub struct Operands<'a> {
     pub panel: &'a [f32],
     pub rows: &'a [f32],
     pub dim: usize,
     pub scales: &'a [f32],
+    /// What is fetched into the second-level cache meanwhile; it may end anywhere.
+    pub ahead: &'a [f32],
     pub out: &'a mut [f32],
 }
 
@@ -15,6 +19,12 @@ type TileFn = unsafe fn(Operands<'_>);
 
 /// Rows `[n][dim]` to columns `[dim][width]`; as above.
 type TransposeFn = unsafe fn(&[f32], usize, usize, &mut [f32]);
+
+/// Rows of scores, a scale for each, the largest of every lane so far; as above.
+type KeepFn = unsafe fn(&[f32], &[f32], &mut [f32]);
+
+/// Rows of scores, a scale for each lane, lanes, the largest of every row so far; as above.
+type AcrossFn = unsafe fn(&[f32], &[f32], Range<usize>, &mut [f32]);
 
 /// `lanes` tokens of one side against `rows` tokens of the other, every sum in a register.
 pub struct Kernel {
@@ -30,6 +40,10 @@ pub struct Kernel {
     /// None where products are made in one go.
     pub sums_packed: Option<TileFn>,
     pub transpose: TransposeFn,
+    pub keep: KeepFn,
+    pub across: AcrossFn,
+    /// Numbers that one tile fetches ahead, by the width of panels and tiles.
+    pub fetched: fn(usize) -> usize,
 }
 
 /// Tokens that are broadcast, as many as a tile has rows.
@@ -49,34 +63,53 @@ impl<'a> Tile<'a> {
     }
 }
 
+/// What a tile needs besides its operands.
+#[derive(Debug, Clone, Copy)]
+pub struct With<'a> {
+    /// What the scores of each row are multiplied by.
+    pub scales: &'a [f32],
+    /// What comes next, to be fetched while this tile is multiplied.
+    pub ahead: &'a [f32],
+}
+
+impl<'a> With<'a> {
+    /// Nothing known of what comes next.
+    pub fn scales(scales: &'a [f32]) -> Self {
+        Self { scales, ahead: &[] }
+    }
+}
+
 // Scales that nothing reads.
 const UNUSED: [f32; 16] = [1.0; 16];
 
 impl Kernel {
     /// `best[lane] = max(best[lane], scale_row * product(lane, row))` over all rows.
-    pub fn best(&self, panel: &[f32], tile: Tile<'_>, scales: &[f32], best: &mut [f32]) {
+    pub fn best(&self, panel: &[f32], tile: Tile<'_>, with: With<'_>, best: &mut [f32]) {
         let run = match tile {
             Tile::Lying(_) => self.best_lying,
             Tile::Packed(_) => self.best_packed,
         };
-        self.run(run, panel, tile, scales, best, self.lanes);
+        self.run(run, panel, tile, with, best, self.lanes);
     }
 
     /// `scores[row][lane] = scale_row * product(lane, row)`.
-    pub fn scores(&self, panel: &[f32], tile: Tile<'_>, scales: &[f32], scores: &mut [f32]) {
+    pub fn scores(&self, panel: &[f32], tile: Tile<'_>, with: With<'_>, scores: &mut [f32]) {
         let run = match tile {
             Tile::Lying(_) => self.scores_lying,
             Tile::Packed(_) => self.scores_packed,
         };
-        self.run(run, panel, tile, scales, scores, self.lanes * self.rows);
+        self.run(run, panel, tile, with, scores, self.lanes * self.rows);
     }
 
     /// `sums[row][lane] += product(lane, row)`, the same chain of additions as in one go.
-    pub fn add(&self, panel: &[f32], packed: &[f32], sums: &mut [f32]) {
+    pub fn add(&self, panel: &[f32], packed: &[f32], ahead: &[f32], sums: &mut [f32]) {
         let expected = self.lanes * self.rows;
         if let Some(add) = self.sums_packed {
-            let scales = &UNUSED[..self.rows];
-            self.run(add, panel, Tile::Packed(packed), scales, sums, expected);
+            let with = With {
+                scales: &UNUSED[..self.rows],
+                ahead,
+            };
+            self.run(add, panel, Tile::Packed(packed), with, sums, expected);
         }
     }
 
@@ -85,11 +118,13 @@ impl Kernel {
         run: TileFn,
         panel: &[f32],
         tile: Tile<'_>,
-        scales: &[f32],
+        With { scales, ahead }: With<'_>,
         out: &mut [f32],
         expected: usize,
     ) {
         let (rows, dim) = (tile.values(), panel.len() / self.lanes);
+        // Looking for an address that nothing lies at would cost more than fetching nothing new.
+        let ahead = if ahead.is_empty() { panel } else { ahead };
         assert!(panel.len() == dim * self.lanes && rows.len() == dim * self.rows);
         assert!(scales.len() == self.rows && out.len() == expected);
         let operands = Operands {
@@ -97,11 +132,27 @@ impl Kernel {
             rows,
             dim,
             scales,
+            ahead,
             out,
         };
         // SAFETY: the lengths were checked just now; `Path` hands out a kernel only after asking
         // the processor for its instructions.
         unsafe { run(operands) }
+    }
+
+    /// `best[lane] = max(best[lane], scale_row * scores[row][lane])` over all rows.
+    pub fn keep(&self, scores: &[f32], scales: &[f32], best: &mut [f32]) {
+        assert!(best.len() == self.lanes && scores.len() == scales.len() * self.lanes);
+        // SAFETY: as above.
+        unsafe { (self.keep)(scores, scales, best) }
+    }
+
+    /// `best[row] = max(best[row], scale_lane * scores[row][lane])` over some lanes.
+    pub fn across(&self, scores: &[f32], scales: &[f32], lanes: Range<usize>, best: &mut [f32]) {
+        assert!(lanes.start < lanes.end && lanes.end <= self.lanes);
+        assert!(scales.len() == self.lanes && scores.len() == best.len() * self.lanes);
+        // SAFETY: as above.
+        unsafe { (self.across)(scores, scales, lanes, best) }
     }
 
     /// `out[k][lane] = rows[lane][k]` for `width` lanes; lanes beyond the last row repeat it.

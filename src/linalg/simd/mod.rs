@@ -9,7 +9,7 @@
 //!  row            v
 //! ```
 //!
-//! `kernel` is the interface: five functions, two sizes and the checks that make them safe.
+//! `kernel` is the interface: its functions, two sizes and the checks that make them safe.
 //! `avx512`, `avx2` and `portable` are three tables of it, `transpose` packs for the first two,
 //! `Path` chooses and is all that the rest of the crate sees. A product is one chain of additions
 //! over `dim`, in order, whichever tile it falls into; the fused paths agree bit for bit.
@@ -44,12 +44,15 @@ mod kernel;
 mod pairs;
 mod peak;
 mod portable;
+mod reduce;
 #[cfg(target_arch = "x86_64")]
 mod transpose;
 
-pub use kernel::Tile;
+pub use kernel::{Tile, With};
 pub use pairs::rounded as rounded_to_bf16;
 pub use peak::peak;
+
+use std::ops::Range;
 
 use crate::error::{Error, Result};
 use kernel::Kernel;
@@ -163,6 +166,11 @@ impl Path {
         }
     }
 
+    /// Whether panels and tiles hold two coordinates of bfloat16 to a word.
+    pub fn reads_pairs(self) -> bool {
+        self.0.in_pairs
+    }
+
     /// Whether `add` can continue a product.
     pub fn adds_parts(self) -> bool {
         self.0.sums_packed.is_some()
@@ -175,19 +183,34 @@ impl Path {
 
     /// `best[lane] = max(best[lane], scales[row] * panel[lane] . tile[row])`, for one panel
     /// `[dim][lanes]` and all rows of the tile.
-    pub fn best(self, panel: &[f32], tile: Tile<'_>, scales: &[f32], best: &mut [f32]) {
-        self.0.best(panel, tile, scales, best);
+    pub fn best(self, panel: &[f32], tile: Tile<'_>, with: With<'_>, best: &mut [f32]) {
+        self.0.best(panel, tile, with, best);
     }
 
     /// `scores[row][lane] = scales[row] * panel[lane] . tile[row]`.
-    pub fn scores(self, panel: &[f32], tile: Tile<'_>, scales: &[f32], scores: &mut [f32]) {
-        self.0.scores(panel, tile, scales, scores);
+    pub fn scores(self, panel: &[f32], tile: Tile<'_>, with: With<'_>, scores: &mut [f32]) {
+        self.0.scores(panel, tile, with, scores);
     }
 
     /// `sums[row][lane] += panel[lane] . packed[row]` over a part of `dim`: part after part gives
     /// the bits of the whole.
-    pub fn add(self, panel: &[f32], packed: &[f32], sums: &mut [f32]) {
-        self.0.add(panel, packed, sums);
+    pub fn add(self, panel: &[f32], packed: &[f32], ahead: &[f32], sums: &mut [f32]) {
+        self.0.add(panel, packed, ahead, sums);
+    }
+
+    /// `best[lane] = max(best[lane], scales[row] * scores[row][lane])` over rows of `scores`.
+    pub fn keep(self, scores: &[f32], scales: &[f32], best: &mut [f32]) {
+        self.0.keep(scores, scales, best);
+    }
+
+    /// `best[row] = max(best[row], scales[lane] * scores[row][lane])` over some lanes, at least one.
+    pub fn across(self, scores: &[f32], scales: &[f32], lanes: Range<usize>, best: &mut [f32]) {
+        self.0.across(scores, scales, lanes, best);
+    }
+
+    /// Numbers that a tile fetches of what is ahead, by the words of a token.
+    pub fn fetched(self, words: usize) -> usize {
+        (self.0.fetched)(words)
     }
 
     /// Packs at most `lanes` rows into a panel `[words][lanes]`; missing ones repeat the last.

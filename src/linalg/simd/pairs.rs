@@ -42,45 +42,12 @@ pub fn pack(rows: &[f32], dim: usize, out: &mut [f32]) {
     }
 }
 
-/// `best[lane] = max(best[lane], scales[row] * scores[row][lane])` for 32 lanes.
-///
-/// # Safety
-/// The processor has AVX-512.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-pub unsafe fn keep_best(scores: &[f32], scales: &[f32], best: &mut [f32]) {
-    use std::arch::x86_64::*;
-    assert!(best.len() == 32);
-    let out = best.as_mut_ptr();
-    // SAFETY: 32 numbers were checked just now, and every row has as many.
-    unsafe {
-        let (mut low, mut high) = (_mm512_loadu_ps(out), _mm512_loadu_ps(out.add(16)));
-        for (row, &scale) in scores.chunks_exact(32).zip(scales) {
-            let (row, scale) = (row.as_ptr(), _mm512_set1_ps(scale));
-            low = _mm512_max_ps(low, _mm512_mul_ps(_mm512_loadu_ps(row), scale));
-            high = _mm512_max_ps(high, _mm512_mul_ps(_mm512_loadu_ps(row.add(16)), scale));
-        }
-        _mm512_storeu_ps(out, low);
-        _mm512_storeu_ps(out.add(16), high);
-    }
-}
-
-/// Multiplies each row of 32 scores by its scale.
-#[cfg(target_arch = "x86_64")]
-pub fn scale(scores: &mut [f32], scales: &[f32]) {
-    for (scores, scale) in scores.chunks_exact_mut(32).zip(scales) {
-        for score in scores {
-            *score *= scale;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use half::bf16;
     use proptest::prelude::*;
 
-    use super::super::{Path, Tile};
+    use super::super::{Path, Tile, With};
     use super::*;
     use crate::error::Error;
 
@@ -142,9 +109,9 @@ mod tests {
                 path.pack_tile(rows, dim, &mut tile);
                 let scales = vec![scale; height];
                 let mut scores = vec![f32::NAN; width * height];
-                path.scores(&panel, Tile::Packed(&tile), &scales, &mut scores);
+                path.scores(&panel, Tile::Packed(&tile), With::scales(&scales), &mut scores);
                 let mut best = vec![-1.0f32; width];
-                path.best(&panel, Tile::Packed(&tile), &scales, &mut best);
+                path.best(&panel, Tile::Packed(&tile), With::scales(&scales), &mut best);
                 for (lane, token) in lanes.chunks_exact(dim).enumerate() {
                     let mut expected_best = -1.0f32;
                     for row in 0..height {

@@ -6,30 +6,35 @@ use std::time::Instant;
 
 use super::Path;
 
-// Half a millisecond, shorter than a busy machine's time slice.
+// Half a millisecond, shorter than a busy machine's time slice; tiles take sixteen times as long.
 const TURNS: usize = 200_000;
 
-/// GFLOP/s of one core with nothing but independent fused multiply-adds in registers, the best of
-/// `rounds` short runs. The portable path has no such ceiling of its own and answers None.
+/// GFLOP/s of one core with nothing but the products of `path` in registers, independent of each
+/// other, the best of `rounds` short runs. The portable path has no such ceiling of its own and answers None.
 pub fn peak(path: Path, rounds: usize) -> Option<f64> {
-    let (run, lanes) = loop_of(path)?;
-    let work = (2 * 12 * lanes * TURNS) as f64;
+    let (run, work, turns) = loop_of(path)?;
+    let work = (work * turns) as f64;
     let seconds = (0..rounds.max(1)).map(|_| {
         let start = Instant::now();
         // SAFETY: a `Path` exists only where the processor has its instructions.
-        unsafe { run(black_box(TURNS)) };
+        unsafe { run(black_box(turns)) };
         start.elapsed().as_secs_f64()
     });
     Some(work / seconds.fold(f64::INFINITY, f64::min) / 1e9)
 }
 
-// The loop of a path, and the numbers in one of its registers.
-fn loop_of(path: Path) -> Option<(unsafe fn(usize), usize)> {
+// The loop of a path, operations in a turn, turns.
+fn loop_of(path: Path) -> Option<(unsafe fn(usize), usize, usize)> {
     match path.name() {
         #[cfg(target_arch = "x86_64")]
-        "avx512" => Some((x86::avx512, 16)),
+        "avx512" => Some((x86::avx512, 2 * 12 * 16, TURNS)),
         #[cfg(target_arch = "x86_64")]
-        "avx2" => Some((x86::avx2, 8)),
+        "avx2" => Some((x86::avx2, 2 * 12 * 8, TURNS)),
+        // Two products to a lane, of which this loop keeps as many in flight.
+        #[cfg(target_arch = "x86_64")]
+        "avx512bf16" => Some((x86::avx512bf16, 4 * 12 * 16, TURNS)),
+        #[cfg(target_arch = "x86_64")]
+        "amx" => Some((super::amx::multiply, 4 * 2 * 16 * 16 * 32, TURNS / 16)),
         _ => None,
     }
 }
@@ -40,7 +45,7 @@ mod x86 {
 
     // Twelve chains: three times what a latency of 4 on two ports needs.
     macro_rules! chains {
-        ($name:ident, $features:literal, $register:literal) => {
+        ($name:ident, $features:literal, $register:literal, $operation:literal) => {
             #[target_feature(enable = $features)]
             pub unsafe fn $name(turns: usize) {
                 // SAFETY: registers only.
@@ -51,7 +56,7 @@ mod x86 {
                         ".endr",
                         "2:",
                         ".irp r,0,1,2,3,4,5,6,7,8,9,10,11",
-                        concat!("vfmadd231ps ", $register, "\\r, ", $register, "12, ", $register, "13"),
+                        concat!($operation, " ", $register, "\\r, ", $register, "12, ", $register, "13"),
                         ".endr",
                         "dec {turns}",
                         "jnz 2b",
@@ -68,6 +73,7 @@ mod x86 {
         };
     }
 
-    chains!(avx512, "avx512f,avx512dq", "zmm");
-    chains!(avx2, "avx2,fma", "ymm");
+    chains!(avx512, "avx512f,avx512dq", "zmm", "vfmadd231ps");
+    chains!(avx2, "avx2,fma", "ymm", "vfmadd231ps");
+    chains!(avx512bf16, "avx512f,avx512dq", "zmm", "vdpbf16ps");
 }

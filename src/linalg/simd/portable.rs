@@ -3,6 +3,7 @@
 //! hand, and the one that serves arm64.
 
 use super::kernel::{Kernel, Operands};
+use super::reduce::{across, keep};
 
 const LANES: usize = 8;
 const ROWS: usize = 6;
@@ -18,6 +19,9 @@ pub const KERNEL: Kernel = Kernel {
     scores_packed,
     sums_packed: Some(sums_packed),
     transpose,
+    keep: keep::<LANES>,
+    across: across::<LANES>,
+    fetched: |_| 0,
 };
 
 // Fused where the target fuses in hardware; the library's software version would be far slower.

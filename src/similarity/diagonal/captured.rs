@@ -4,7 +4,7 @@
 use super::super::prepare::{Normalize, prepare};
 use super::super::single::{Reduction, error_bound};
 use crate::error::Result;
-use crate::linalg::simd::{Path, Tile};
+use crate::linalg::simd::{Path, Tile, With};
 use crate::linalg::{Aligned, Inner, TokenPanels, for_each_row};
 use crate::similarity::centre::Frame;
 use crate::tokens::{Stored, TokenMatrix};
@@ -100,7 +100,7 @@ impl Captured<'_> {
             let tiles = right.tiles.as_slice().chunks_exact(height * dim);
             for (tile, start) in tiles.zip((0..).step_by(height)) {
                 self.path
-                    .scores(panel, Tile::Packed(tile), &ones, &mut scores);
+                    .scores(panel, Tile::Packed(tile), With::scales(&ones), &mut scores);
                 for (row, scores) in (start..n_tokens).zip(scores.chunks_exact_mut(width)) {
                     if lanes.contains(&row) {
                         let slot = &mut scores[row - first];

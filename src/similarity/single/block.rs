@@ -3,7 +3,8 @@
 
 use std::ops::Range;
 
-use super::rows::{Norms, Rows};
+use super::norms::Norms;
+use super::rows::Rows;
 use crate::linalg::Aligned;
 use crate::linalg::simd::{Path, Tile};
 
@@ -68,25 +69,32 @@ impl<'a> Block<'a> {
     pub fn new(path: Path, side: &Rows<'a>, rows: Range<usize>, n_panels: usize) -> Self {
         let (dim, tile_rows) = (side.dim(), path.rows());
         let tile_size = path.words(dim) * tile_rows;
-        // Here and not before: the tokens stay in the cache for the product.
-        let norms = side.norms(&rows);
-        let mut scales: Vec<f32> = norms.scales.iter().map(|&scale| scale as f32).collect();
-        scales.resize(rows.len().div_ceil(tile_rows) * tile_rows, 0.0);
-        let is_worth_it = n_panels >= PANELS_WORTH_PACKING || conflicts(dim);
+        let is_worth_it =
+            !path.reads_pairs() && (n_panels >= PANELS_WORTH_PACKING || conflicts(dim));
         let whole = rows.len() / tile_rows * tile_rows;
         let in_place = rows.start..rows.start + whole;
-        let lying = match side.lying(&in_place) {
+        let lying = match side.in_place(path, &in_place) {
             Some(values) if !is_worth_it => values,
             _ => &[],
         };
-        let rest = rows.start + lying.len() / dim..rows.end;
+        let rest = rows.start + lying.len() / path.words(dim)..rows.end;
         let mut packed = Aligned::unset(rest.len().div_ceil(tile_rows) * tile_size);
         let mut scratch = Vec::new();
         let tiles = packed.as_mut_slice().chunks_exact_mut(tile_size);
+        // Here and not before: the tokens stay in the cache for the product.
+        let mut norms = Norms::default();
+        let mut task = side.task_of(rows.start);
+        if rest.start > rows.start {
+            task = side.look(rows.start..rest.start, task, &mut norms);
+        }
         for (start, tile) in rest.clone().step_by(tile_rows).zip(tiles) {
             let taken = start..(start + tile_rows).min(rest.end);
-            path.pack_tile(side.read(&taken, &mut scratch), dim, tile);
+            let (values, after) = side.take(&taken, task, &mut norms, &mut scratch);
+            path.pack_tile(values, dim, tile);
+            task = after;
         }
+        let mut scales: Vec<f32> = norms.scales.iter().map(|&scale| scale as f32).collect();
+        scales.resize(rows.len().div_ceil(tile_rows) * tile_rows, 0.0);
         Self {
             rows,
             norms,

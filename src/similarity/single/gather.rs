@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use super::Reduction;
+use super::best::Piece;
 use super::block::Block;
-use super::item::Piece;
 use super::lanes::Lanes;
+use super::norms::Norms;
+use super::order::Order;
 use super::pairs::AllPairs;
-use super::rows::Norms;
 
 /// Partner prompts at hand, as blocks.
 pub struct Chunk<'a> {
@@ -33,6 +34,7 @@ pub struct Gather<'a> {
     pub lanes: &'a Lanes,
     pub chunk: &'a Chunk<'a>,
     pub cells: &'a [Cells],
+    pub order: Order,
     /// Prompts of every group of panels.
     pub seekers: &'a [Vec<Piece>],
     /// Lanes of every group but the last.
@@ -109,7 +111,7 @@ impl Gather<'_> {
     fn best(&self) -> Vec<f32> {
         let mut merged = vec![f32::NEG_INFINITY; self.lanes.rows.len()];
         for (block, piece, group) in self.parts(0..self.seekers.len()) {
-            let cells = &self.cells[block * self.seekers.len() + group];
+            let cells = &self.cells[self.order.number(block, group)];
             if let Cells::Best(best, _) | Cells::Streamed(best, _) = cells {
                 let (into, from) = self.slots(&mut merged, best, block, piece, group);
                 for (slot, &score) in into.iter_mut().zip(from) {
@@ -123,7 +125,7 @@ impl Gather<'_> {
     fn reduced(&self) -> Vec<f64> {
         let mut merged = vec![0.0; self.lanes.rows.len()];
         for (block, piece, group) in self.parts(0..self.seekers.len()) {
-            if let Cells::Reduced(reduced) = &self.cells[block * self.seekers.len() + group] {
+            if let Cells::Reduced(reduced) = &self.cells[self.order.number(block, group)] {
                 let (into, from) = self.slots(&mut merged, reduced, block, piece, group);
                 into.copy_from_slice(&from[..into.len()]);
             }
@@ -160,7 +162,7 @@ impl Gather<'_> {
             if owners.get(owner).is_none_or(|piece| piece.task != seeker) {
                 continue;
             }
-            if let Cells::Best(_, back) = &self.cells[block * self.seekers.len() + group] {
+            if let Cells::Best(_, back) = &self.cells[self.order.number(block, group)] {
                 let block_rows = &self.chunk.blocks[block].rows;
                 let here = &self.chunk.pieces[block][piece].rows;
                 let start = block_rows.start + here.start - rows.start;

@@ -4,36 +4,11 @@
 use std::ops::Range;
 
 use super::Reduction;
+use super::best::{Best, ONES, Piece, within};
 use super::block::{Block, PART, in_parts};
 use super::lanes::Lanes;
-use crate::linalg::simd::{Path, Tile};
+use crate::linalg::simd::{Path, Tile, With};
 use crate::similarity::reduce::{mean_of_largest, soft_maximum};
-
-/// A stretch of one prompt inside something larger.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Piece {
-    /// Number of the prompt.
-    pub task: usize,
-    /// Rows, counted from the start of what it is a piece of.
-    pub rows: Range<usize>,
-}
-
-/// The prompts that rows `rows` belong to, in order.
-pub fn pieces(offsets: &[usize], rows: &Range<usize>) -> Vec<Piece> {
-    let mut found = Vec::new();
-    let mut task = offsets.partition_point(|&start| start <= rows.start) - 1;
-    let mut start = rows.start;
-    while start < rows.end {
-        let end = offsets[task + 1].min(rows.end);
-        found.push(Piece {
-            task,
-            rows: start - rows.start..end - rows.start,
-        });
-        start = end;
-        task += 1;
-    }
-    found
-}
 
 /// A few panels against one block.
 #[derive(Debug, Clone, Copy)]
@@ -57,20 +32,33 @@ impl<'a> Item<'a> {
         (0..self.n_panels).map(move |number| (number, lanes.panel(first + number)))
     }
 
+    // What tile number `at.1` fetches while panel number `at.0` passes: a stretch of the panel after
+    // it, coordinates `part`.
+    fn ahead(&self, at: (usize, usize), part: &Range<usize>) -> &'a [f32] {
+        let next = self.first_panel + at.0 + 1;
+        if next == self.lanes.n_panels() {
+            return &[];
+        }
+        let start = part.start * self.path.lanes() + at.1 * self.path.fetched(part.len());
+        self.lanes.panel(next).get(start..).unwrap_or_default()
+    }
+
+    fn words(&self) -> Range<usize> {
+        0..self.lanes.panel(0).len() / self.path.lanes()
+    }
+
     /// Best score `[piece][lane]` of every lane in every piece.
     pub fn best(&self) -> Vec<f32> {
         let mut best = Best::new(self.path, self.n_lanes(), self.pieces);
         let sums = self.sums();
+        let words = self.words();
         for (number, panel) in self.panels() {
             let (lane, mut piece) = (number * self.path.lanes(), 0);
-            for (index, tile) in self.block.tiles().enumerate() {
-                piece = if sums.is_empty() {
-                    best.add(panel, lane, tile, piece)
-                } else {
-                    let mut scores = std::mem::take(&mut best.scores);
-                    self.scores(&sums, (number, index), tile.1, tile.2, &mut scores);
-                    best.scores = scores;
-                    best.keep(lane, &tile.0, piece)
+            for (index, (rows, tile, scales)) in self.block.tiles().enumerate() {
+                let ahead = self.ahead((number, index), &words);
+                piece = match self.summed(&sums, (number, index)) {
+                    Some(scores) => best.keep(lane, &rows, (scores, scales), piece),
+                    None => best.add(panel, lane, (rows, tile, With { scales, ahead }), piece),
                 }
             }
         }
@@ -81,20 +69,21 @@ impl<'a> Item<'a> {
     // is multiplied in one go.
     fn sums(&self) -> Vec<f32> {
         let (width, height) = (self.path.lanes(), self.path.rows());
-        let dim = self.lanes.panel(0).len() / width;
-        if !in_parts(self.path, dim, self.lanes.n_panels()) {
+        let words = self.words();
+        if !in_parts(self.path, words.end, self.lanes.n_panels()) {
             return Vec::new();
         }
         let mut sums = vec![0.0; self.n_panels * self.block.tiles().count() * width * height];
-        for from in (0..dim).step_by(PART) {
-            let to = (from + PART).min(dim);
+        for from in words.clone().step_by(PART) {
+            let part = from..(from + PART).min(words.end);
             let mut sums = sums.chunks_exact_mut(width * height);
-            for (_, panel) in self.panels() {
-                let panel = &panel[from * width..to * width];
-                for ((_, tile, _), sums) in self.block.tiles().zip(&mut sums) {
+            for (number, panel) in self.panels() {
+                let panel = &panel[part.start * width..part.end * width];
+                for (index, ((_, tile, _), sums)) in self.block.tiles().zip(&mut sums).enumerate() {
                     if let Tile::Packed(tile) = tile {
-                        let tile = &tile[from * height..to * height];
-                        self.path.add(panel, tile, sums);
+                        let tile = &tile[part.start * height..part.end * height];
+                        let ahead = self.ahead((number, index), &part);
+                        self.path.add(panel, tile, ahead, sums);
                     }
                 }
             }
@@ -102,72 +91,57 @@ impl<'a> Item<'a> {
         sums
     }
 
-    // Scores of panel and tile number `at`, from `sums` where there are any.
-    fn scores(
+    // Products `[row][lane]` of panel and tile number `at`, where they are made in parts.
+    fn summed<'s>(&self, sums: &'s [f32], at: (usize, usize)) -> Option<&'s [f32]> {
+        let size = self.path.lanes() * self.path.rows();
+        let start = (at.0 * self.block.tiles().count() + at.1) * size;
+        sums.get(start..start + size)
+    }
+
+    // Products `[row][lane]` of panel and tile number `at`, found in `sums` or made in `scratch`.
+    fn products<'s>(
         &self,
-        sums: &[f32],
+        sums: &'s [f32],
         at: (usize, usize),
         tile: Tile<'_>,
-        scales: &[f32],
-        scores: &mut [f32],
-    ) {
-        if sums.is_empty() {
-            let panel = self.lanes.panel(self.first_panel + at.0);
-            return self.path.scores(panel, tile, scales, scores);
+        scratch: &'s mut [f32],
+    ) -> &'s [f32] {
+        if let Some(found) = self.summed(sums, at) {
+            return found;
         }
-        let size = scores.len();
-        let start = (at.0 * self.block.tiles().count() + at.1) * size;
-        let width = self.path.lanes();
-        let rows = sums[start..start + size].chunks_exact(width);
-        for ((scores, sums), scale) in scores.chunks_exact_mut(width).zip(rows).zip(scales) {
-            for (score, sum) in scores.iter_mut().zip(sums) {
-                *score = sum * scale;
-            }
-        }
+        let with = With {
+            scales: &ONES[..self.path.rows()],
+            ahead: self.ahead(at, &self.words()),
+        };
+        let panel = self.lanes.panel(self.first_panel + at.0);
+        self.path.scores(panel, tile, with, scratch);
+        scratch
     }
 
     /// As `best`, and the best score `[seeker][row]` of every row in every prompt of the lanes,
     /// multiplied by `lane_scales` instead of the row's.
     pub fn best_both(&self, seekers: &[Piece], lane_scales: &[f32]) -> (Vec<f32>, Vec<f32>) {
-        let (width, n_lanes) = (self.path.lanes(), self.n_lanes());
-        let (n_rows, tile_rows) = (self.block.rows.len(), self.path.rows());
-        let mut best = vec![f32::NEG_INFINITY; self.pieces.len() * n_lanes];
+        let (width, n_rows) = (self.path.lanes(), self.block.rows.len());
+        let mut best = Best::new(self.path, self.n_lanes(), self.pieces);
         let mut best_back = vec![f32::NEG_INFINITY; seekers.len() * n_rows];
-        let ones = vec![1.0; tile_rows];
-        let mut scores = vec![0.0; width * tile_rows];
-        let mut scaled = vec![0.0; width];
+        let mut scratch = vec![0.0; width * self.path.rows()];
         let sums = self.sums();
         for number in 0..self.n_panels {
             let here = number * width..(number + 1) * width;
-            let owners = within(seekers, &here);
+            let (owners, lane_scales) = (within(seekers, &here), &lane_scales[here.clone()]);
+            let mut piece = 0;
             for (index, (rows, tile, scales)) in self.block.tiles().enumerate() {
-                self.scores(&sums, (number, index), tile, &ones, &mut scores);
-                let mut piece = self
-                    .pieces
-                    .partition_point(|piece| piece.rows.end <= rows.start);
-                for ((row, scores), &scale) in rows.zip(scores.chunks_exact(width)).zip(scales) {
-                    if row == self.pieces[piece].rows.end {
-                        piece += 1;
-                    }
-                    for (scaled, &score) in scaled.iter_mut().zip(scores) {
-                        *scaled = score * scale;
-                    }
-                    let at = piece * n_lanes + here.start;
-                    keep_larger(&mut best[at..at + width], &scaled);
-                    for (scaled, (&score, &scale)) in scaled
-                        .iter_mut()
-                        .zip(scores.iter().zip(&lane_scales[here.clone()]))
-                    {
-                        *scaled = score * scale;
-                    }
-                    for (owner, lanes) in &owners {
-                        let slot = &mut best_back[owner * n_rows + row];
-                        *slot = largest(&scaled[lanes.clone()], *slot);
-                    }
+                let products = self.products(&sums, (number, index), tile, &mut scratch);
+                piece = best.keep(here.start, &rows, (products, scales), piece);
+                let products = &products[..rows.len() * width];
+                for (owner, lanes) in &owners {
+                    let slots = &mut best_back[owner * n_rows..][rows.clone()];
+                    self.path
+                        .across(products, lane_scales, lanes.clone(), slots);
                 }
             }
         }
-        (best, best_back)
+        (best.found, best_back)
     }
 
     /// What `reduction` makes of all scores of a lane in a piece, `[piece][lane]`; `scales` are
@@ -177,12 +151,19 @@ impl<'a> Item<'a> {
         let tile = width * self.path.rows();
         let mut reduced = vec![0.0; self.pieces.len() * n_lanes];
         let mut strip = vec![0.0; self.block.rows.len().div_ceil(self.path.rows()) * tile];
-        let (mut scores, mut scratch) = (Vec::new(), Vec::new());
+        let (mut scores, mut spare) = (Vec::new(), Vec::new());
         let sums = self.sums();
+        let mut scratch = vec![0.0; tile];
         for number in 0..self.n_panels {
             let strips = strip.chunks_exact_mut(tile).enumerate();
             for ((_, tile, scales), (index, scores)) in self.block.tiles().zip(strips) {
-                self.scores(&sums, (number, index), tile, scales, scores);
+                let products = self.products(&sums, (number, index), tile, &mut scratch);
+                let rows = products.chunks_exact(width).zip(scales);
+                for (scores, (row, scale)) in scores.chunks_exact_mut(width).zip(rows) {
+                    for (score, product) in scores.iter_mut().zip(row) {
+                        *score = product * scale;
+                    }
+                }
             }
             let first = number * width;
             for (index, piece) in self.pieces.iter().enumerate() {
@@ -193,108 +174,12 @@ impl<'a> Item<'a> {
                     scores.extend(rows.map(|score| f64::from(score) * scale));
                     reduced[index * n_lanes + first + lane] = match *reduction {
                         Reduction::Best => f64::NAN,
-                        Reduction::Largest(k) => mean_of_largest(&scores, k, &mut scratch),
+                        Reduction::Largest(k) => mean_of_largest(&scores, k, &mut spare),
                         Reduction::Soft(temperature) => soft_maximum(&scores, temperature),
                     };
                 }
             }
         }
         reduced
-    }
-}
-
-/// Running maxima `[piece][lane]`.
-pub struct Best<'a> {
-    pub found: Vec<f32>,
-    path: Path,
-    n_lanes: usize,
-    pieces: &'a [Piece],
-    scores: Vec<f32>,
-}
-
-impl<'a> Best<'a> {
-    /// Nothing found yet.
-    pub fn new(path: Path, n_lanes: usize, pieces: &'a [Piece]) -> Self {
-        Self {
-            found: vec![f32::NEG_INFINITY; pieces.len() * n_lanes],
-            path,
-            n_lanes,
-            pieces,
-            scores: vec![0.0; path.lanes() * path.rows()],
-        }
-    }
-
-    /// Adds one panel, whose first lane is `lane`, against one tile, whose first row is in
-    /// `piece`. Returns the piece of the row after its last.
-    pub fn add(
-        &mut self,
-        panel: &[f32],
-        lane: usize,
-        (rows, tile, scales): (Range<usize>, Tile<'_>, &[f32]),
-        piece: usize,
-    ) -> usize {
-        let width = self.path.lanes();
-        let at = piece * self.n_lanes + lane;
-        if rows.start + self.path.rows() <= self.pieces[piece].rows.end {
-            let best = &mut self.found[at..at + width];
-            self.path.best(panel, tile, scales, best);
-        } else {
-            self.path.scores(panel, tile, scales, &mut self.scores);
-            return self.keep(lane, &rows, piece);
-        }
-        piece + usize::from(rows.end == self.pieces[piece].rows.end)
-    }
-
-    // As `add`, of the scores at hand.
-    fn keep(&mut self, lane: usize, rows: &Range<usize>, mut piece: usize) -> usize {
-        let width = self.path.lanes();
-        for (row, scores) in rows.clone().zip(self.scores.chunks_exact(width)) {
-            if row == self.pieces[piece].rows.end {
-                piece += 1;
-            }
-            let at = piece * self.n_lanes + lane;
-            keep_larger(&mut self.found[at..at + width], scores);
-        }
-        piece + usize::from(rows.end == self.pieces[piece].rows.end)
-    }
-}
-
-// Pieces that have lanes in `here`: their numbers, and these lanes counted from its start.
-fn within(pieces: &[Piece], here: &Range<usize>) -> Vec<(usize, Range<usize>)> {
-    let clipped = pieces.iter().enumerate().map(|(number, piece)| {
-        let start = piece.rows.start.clamp(here.start, here.end);
-        let end = piece.rows.end.clamp(here.start, here.end);
-        (number, start - here.start..end - here.start)
-    });
-    clipped.filter(|(_, lanes)| !lanes.is_empty()).collect()
-}
-
-fn keep_larger(best: &mut [f32], scores: &[f32]) {
-    for (best, &score) in best.iter_mut().zip(scores) {
-        *best = if score > *best { score } else { *best };
-    }
-}
-
-// Eight running maxima, because one would wait for itself.
-fn largest(scores: &[f32], best: f32) -> f32 {
-    let (chunks, rest) = scores.as_chunks::<8>();
-    let mut running = [best; 8];
-    for chunk in chunks {
-        keep_larger(&mut running, chunk);
-    }
-    keep_larger(&mut running, rest);
-    running.into_iter().fold(best, f32::max)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stretch_of_rows_is_cut_at_the_borders_of_prompts() {
-        let found = pieces(&[0, 3, 5, 9], &(2..8));
-        let plain: Vec<_> = found.iter().map(|p| (p.task, p.rows.clone())).collect();
-        assert_eq!(plain, [(0, 0..1), (1, 1..3), (2, 3..6)]);
-        assert_eq!(within(&found, &(2..4)), [(1, 0..1), (2, 1..2)]);
     }
 }

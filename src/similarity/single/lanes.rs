@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::norms::Norms;
 use super::rows::Rows;
 use crate::linalg::Aligned;
 use crate::linalg::simd::Path;
@@ -22,28 +23,36 @@ pub struct Lanes {
 }
 
 impl Lanes {
-    /// Packs prompts `tasks`.
-    pub fn pack(path: Path, side: &Rows<'_>, tasks: Range<usize>) -> Self {
+    /// Packs prompts `tasks`, and what was seen of their rows.
+    pub fn pack(path: Path, side: &Rows<'_>, tasks: Range<usize>) -> (Self, Norms) {
         let (dim, width) = (side.dim(), path.lanes());
         let rows = side.offsets()[tasks.start]..side.offsets()[tasks.end];
         let panel_size = width * path.words(dim);
         let mut panels = Aligned::unset(rows.len().div_ceil(width) * panel_size);
-        panels
+        let seen: Vec<Norms> = panels
             .as_mut_slice()
             .par_chunks_exact_mut(panel_size)
             .enumerate()
-            .for_each_init(Vec::new, |scratch, (number, panel)| {
+            .map_init(Vec::new, |scratch, (number, panel)| {
                 let start = rows.start + number * width;
                 let taken = start..(start + width).min(rows.end);
-                path.pack_panel(side.read(&taken, scratch), dim, panel);
-            });
-        Self {
+                let mut norms = Norms::default();
+                let task = side.task_of(start);
+                let (values, _) = side.take(&taken, task, &mut norms, scratch);
+                path.pack_panel(values, dim, panel);
+                norms
+            })
+            .collect();
+        let mut norms = Norms::default();
+        seen.iter().for_each(|seen| norms.join(seen));
+        let lanes = Self {
             tasks,
             rows,
             panels,
             panel_size,
             width,
-        }
+        };
+        (lanes, norms)
     }
 
     /// Number of panels.

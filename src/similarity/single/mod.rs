@@ -13,11 +13,14 @@
 //! `/ |p|` in `f64` afterwards. Tokens are never copied for it, and a maximum cannot be lost to a
 //! scale that came too late.
 
+mod best;
 mod block;
 mod bound;
 mod gather;
 mod item;
 mod lanes;
+mod norms;
+mod order;
 mod pairs;
 mod rows;
 mod scores;

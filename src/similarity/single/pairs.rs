@@ -10,11 +10,14 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::Reduction;
-use super::block::{Block, PANELS_WORTH_PACKING, conflicts, rows_in_block};
+use super::best::{Piece, pieces};
+use super::block::{Block, PANELS_WORTH_PACKING, conflicts, in_parts, rows_in_block};
 use super::gather::{Cells, Chunk, Gather};
-use super::item::{Item, Piece, pieces};
+use super::item::Item;
 use super::lanes::Lanes;
-use super::rows::{Norms, Rows};
+use super::norms::Norms;
+use super::order::{Order, stretches};
+use super::rows::Rows;
 use super::stream::Stream;
 use crate::error::Result;
 use crate::linalg::simd::Path;
@@ -30,6 +33,8 @@ const STREAM_BYTES: usize = 128 << 20;
 const CELLS: usize = 4 << 20;
 /// Panels of one item: 4 x 24 tiles of 14 x 32 x 768 take half a millisecond.
 const GROUP: usize = 4;
+/// The same where products are made in parts, and a block is several times what a cache holds.
+const GROUP_IN_PARTS: usize = 8;
 /// Items a thread should have, so that the last one to finish is not waited for.
 const ITEMS_PER_THREAD: usize = 16;
 
@@ -73,7 +78,7 @@ impl AllPairs<'_> {
         let back_size = if self.both && !self.mirrored { size } else { 0 };
         let (mut forth, mut back) = (vec![0.0; size], vec![0.0; back_size]);
         let dim = self.seekers.dim();
-        let norms = self.seekers.all_norms();
+        let mut norms = Norms::default();
         let (mut largest, mut moved, mut extraordinary) = (0.0f64, 0.0f64, Vec::new());
         let mut seen = |norms: &Norms| {
             largest = largest.max(norms.largest);
@@ -81,7 +86,8 @@ impl AllPairs<'_> {
             extraordinary.extend_from_slice(&norms.extraordinary);
         };
         for batch in stretches(self.seekers.offsets(), BATCH_BYTES / (4 * dim), usize::MAX) {
-            let lanes = Lanes::pack(self.path, &self.seekers, batch.clone());
+            let (lanes, found) = Lanes::pack(self.path, &self.seekers, batch.clone());
+            norms.join(&found);
             let most = (CELLS / lanes.rows.len()).max(1);
             let bytes = if self.streams(&lanes) {
                 STREAM_BYTES
@@ -169,7 +175,13 @@ impl AllPairs<'_> {
         let streams = self.streams(lanes);
         let group = match streams {
             true => lanes.n_panels(),
-            false => (lanes.n_panels() * chunk.blocks.len() / wanted).clamp(1, GROUP),
+            false => {
+                let most = match in_parts(self.path, self.partners.dim(), lanes.n_panels()) {
+                    true => GROUP_IN_PARTS,
+                    false => GROUP,
+                };
+                (lanes.n_panels() * chunk.blocks.len() / wanted).clamp(1, most)
+            }
         };
         let n_groups = lanes.n_panels().div_ceil(group);
         let seekers: Vec<Vec<Piece>> = (0..n_groups)
@@ -180,11 +192,13 @@ impl AllPairs<'_> {
                 )
             })
             .collect();
-        let cells = (0..chunk.blocks.len() * n_groups)
+        let bytes = 4 * group * lanes.panel(0).len();
+        let order = Order::new(chunk.blocks.len(), n_groups, bytes);
+        let cells = (0..order.len())
             .into_par_iter()
             .map(|number| {
                 self.monitor.tick(0)?;
-                let (block, number) = (number / n_groups, number % n_groups);
+                let (block, number) = order.pair(number);
                 let last = chunk.pieces[block].last().map(|piece| piece.task);
                 if self.mirrored && last < seekers[number].first().map(|piece| piece.task) {
                     return Ok(Cells::LeftOut);
@@ -196,7 +210,7 @@ impl AllPairs<'_> {
                         side: &self.partners,
                         rows: &chunk.blocks[block].rows,
                         pieces: &chunk.pieces[block],
-                        in_place: !conflicts(self.partners.dim()),
+                        in_place: self.path.reads_pairs() || !conflicts(self.partners.dim()),
                     };
                     let (best, norms) = stream.best();
                     return Ok(Cells::Streamed(best, norms));
@@ -229,6 +243,7 @@ impl AllPairs<'_> {
                     lanes,
                     chunk,
                     cells: &cells,
+                    order,
                     seekers: &seekers,
                     group_lanes: group * self.path.lanes(),
                     task,
@@ -266,31 +281,5 @@ impl AllPairs<'_> {
             Reduction::Best => Cells::Best(item.best(), Vec::new()),
             _ => Cells::Reduced(item.reduced(&self.reduction, scales)),
         }
-    }
-}
-
-/// Consecutive prompts of at most `rows` rows and `most` prompts together, at least one each.
-fn stretches(offsets: &[usize], rows: usize, most: usize) -> Vec<Range<usize>> {
-    let mut found = Vec::new();
-    let (mut start, n_tasks) = (0, offsets.len() - 1);
-    while start < n_tasks {
-        let fits = offsets.partition_point(|&end| end <= offsets[start] + rows) - 1;
-        let end = fits
-            .clamp(start + 1, n_tasks)
-            .min(start.saturating_add(most));
-        found.push(start..end);
-        start = end;
-    }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stretches_hold_whole_prompts_and_at_least_one() {
-        assert_eq!(stretches(&[0, 3, 5, 50, 51], 10, 9), [0..2, 2..3, 3..4]);
-        assert_eq!(stretches(&[0, 1, 2, 3], 10, 2), [0..2, 2..3]);
     }
 }

@@ -4,9 +4,11 @@
 
 use std::ops::Range;
 
+use half::bf16;
 use half::slice::HalfFloatSliceExt;
-use rayon::prelude::*;
 
+use super::norms::Norms;
+use crate::linalg::simd::Path;
 use crate::linalg::{round_row, row_squares};
 use crate::similarity::centre::Frame;
 use crate::similarity::prepare::Normalize;
@@ -17,23 +19,6 @@ use crate::tokens::Stored;
 /// less than 2^-30 of the rounding of the smallest sums.
 const ORDINARY: Range<f64> = 1.0 / (1u64 << 50) as f64..(1u64 << 60) as f64;
 const ORDINARY_SQUARES: Range<f64> = ORDINARY.start * ORDINARY.start..ORDINARY.end * ORDINARY.end;
-
-/// Norms of some rows.
-#[derive(Debug, Default)]
-pub struct Norms {
-    /// What a score is multiplied by for each token: one over its norm, 0 for a zero token; or 1.
-    pub scales: Vec<f64>,
-    /// The largest norm.
-    pub largest: f64,
-    /// The largest part of a norm by which rounding to bfloat16 moved a token.
-    pub moved: f64,
-    /// Tasks with tokens whose norms are out of the ordinary range: theirs is the `f64` path.
-    pub extraordinary: Vec<usize>,
-    squares: Vec<f64>,
-    lost: Vec<bool>,
-    // Squares of what rounding moved tokens by.
-    errors: Vec<f64>,
-}
 
 /// One side of a comparison.
 #[derive(Debug, Clone, Copy)]
@@ -64,20 +49,6 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Looks at every token, task by task in parallel.
-    pub fn all_norms(&self) -> Norms {
-        let tasks = (0..self.n_tasks()).into_par_iter();
-        let seen: Vec<Norms> = tasks.map(|task| self.norms(&self.task(task))).collect();
-        let mut all = Norms::default();
-        for norms in seen {
-            all.largest = all.largest.max(norms.largest);
-            all.moved = all.moved.max(norms.moved);
-            all.scales.extend(norms.scales);
-            all.extraordinary.extend(norms.extraordinary);
-        }
-        all
-    }
-
     /// Looks at some rows.
     pub fn norms(&self, rows: &Range<usize>) -> Norms {
         let mut found = Norms::default();
@@ -87,25 +58,56 @@ impl<'a> Rows<'a> {
 
     /// Adds some rows, the first of them in `task`, to what was found so far; scratch is that of
     /// `found`. Returns the task of the row after the last.
-    pub fn look(&self, rows: Range<usize>, mut task: usize, found: &mut Norms) -> usize {
+    pub fn look(&self, rows: Range<usize>, task: usize, found: &mut Norms) -> usize {
         let dim = self.dim();
-        found.squares.clear();
-        found.squares.resize(rows.len(), 0.0);
-        found.lost.clear();
-        found.errors.clear();
+        found.start(rows.len());
         if let Some(values) = self.lying(&rows) {
             row_squares(values, dim, &mut found.squares);
+        } else if let Some(values) = self.short(&rows) {
+            row_squares(values, dim, &mut found.squares);
         } else {
-            let mut scratch = vec![0.0; dim];
-            for (row, square) in rows.clone().zip(&mut found.squares) {
-                task = self.task_from(task, row);
-                let (was_lost, error) = self.fill(row, task, &mut scratch);
-                found.lost.push(was_lost);
-                found.errors.push(error);
-                row_squares(&scratch, dim, std::slice::from_mut(square));
-            }
-            task = self.task_of(rows.start);
+            let mut scratch = Vec::new();
+            self.fill_rows(&rows, task, &mut scratch, found);
         }
+        self.judge(rows, task, found)
+    }
+
+    /// As `look`, and the rows as `f32`: in place, or copied into `scratch`.
+    pub fn take<'s>(
+        &'s self,
+        rows: &Range<usize>,
+        task: usize,
+        found: &mut Norms,
+        scratch: &'s mut Vec<f32>,
+    ) -> (&'s [f32], usize) {
+        if let Some(values) = self.lying(rows) {
+            return (values, self.look(rows.clone(), task, found));
+        }
+        found.start(rows.len());
+        self.fill_rows(rows, task, scratch, found);
+        (scratch, self.judge(rows.clone(), task, found))
+    }
+
+    fn fill_rows(
+        &self,
+        rows: &Range<usize>,
+        mut task: usize,
+        scratch: &mut Vec<f32>,
+        found: &mut Norms,
+    ) {
+        let dim = self.dim();
+        scratch.resize(rows.len() * dim, 0.0);
+        for (at, row) in rows.clone().zip(scratch.chunks_exact_mut(dim)) {
+            task = self.task_from(task, at);
+            let (was_lost, error) = self.fill(at, task, row);
+            found.lost.push(was_lost);
+            found.errors.push(error);
+        }
+        row_squares(scratch, dim, &mut found.squares);
+    }
+
+    // From squares to norms, scales and tasks out of the ordinary.
+    fn judge(&self, rows: Range<usize>, mut task: usize, found: &mut Norms) -> usize {
         let mut largest = 0.0f64;
         for (number, &square) in found.squares.iter().enumerate() {
             largest = largest.max(square);
@@ -139,7 +141,8 @@ impl<'a> Rows<'a> {
         task + later.iter().take_while(|&&end| end <= row).count()
     }
 
-    fn task_of(&self, row: usize) -> usize {
+    /// The task of a row.
+    pub fn task_of(&self, row: usize) -> usize {
         self.offsets().partition_point(|&start| start <= row) - 1
     }
 
@@ -168,6 +171,26 @@ impl<'a> Rows<'a> {
         let dim = self.dim();
         self.lying
             .map(|values| &values[rows.start * dim..rows.end * dim])
+    }
+
+    /// Rows as a tile of `path` reads them, where they lie so.
+    pub fn in_place(&self, path: Path, rows: &Range<usize>) -> Option<&'a [f32]> {
+        if !path.reads_pairs() {
+            return self.lying(rows);
+        }
+        let values = self.short(rows)?;
+        let fits = 2 * path.words(self.dim()) == self.dim();
+        fits.then(|| bytemuck::try_cast_slice(values).ok())?
+    }
+
+    // Rows stored as bfloat16 that nothing is done to.
+    fn short(&self, rows: &Range<usize>) -> Option<&'a [bf16]> {
+        match self.stored {
+            Stored::Bf16(ragged) if self.frame.is_empty() => {
+                Some(&ragged.buffer()[rows.start * self.dim()..rows.end * self.dim()])
+            }
+            _ => None,
+        }
     }
 
     /// Rows as `f32`: in place, or copied into `scratch`.
@@ -241,7 +264,7 @@ mod tests {
         let ragged = Ragged::new(&values, &[0, 2, 3], 2).unwrap();
         let frame = Frame::default();
         let rows = Rows::new(Stored::F32(ragged), &frame, Normalize::Tokens, false);
-        let norms = rows.all_norms();
+        let norms = rows.norms(&(0..3));
         assert_eq!(norms.scales, [0.2, 0.0, 0.5]);
         assert_eq!((norms.largest, norms.extraordinary.len()), (5.0, 0));
         let raw = Rows::new(Stored::F32(ragged), &frame, Normalize::Nothing, false);
@@ -254,7 +277,9 @@ mod tests {
         let ragged = Ragged::new(&values, &[0, 1, 2, 3], 1).unwrap();
         let frame = Frame::default();
         let rows = Rows::new(Stored::F64(ragged), &frame, Normalize::Tokens, false);
-        assert_eq!(rows.all_norms().extraordinary, [1, 2]);
+        let mut norms = rows.norms(&(0..2));
+        norms.join(&rows.norms(&(1..3)));
+        assert_eq!((norms.extraordinary, norms.scales.len()), (vec![1, 2], 4));
         assert_eq!(rows.norms(&(1..2)).extraordinary, [1]);
     }
 }

@@ -6,11 +6,12 @@
 
 use std::ops::Range;
 
-use super::item::{Best, Piece};
+use super::best::{Best, Piece};
 use super::lanes::Lanes;
-use super::rows::{Norms, Rows};
+use super::norms::Norms;
+use super::rows::Rows;
 use crate::linalg::Aligned;
-use crate::linalg::simd::{Path, Tile};
+use crate::linalg::simd::{Path, Tile, With};
 
 /// All panels against a stretch of rows.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +42,7 @@ impl Stream<'_> {
             for (slot, &scale) in scales.iter_mut().zip(&norms.scales[start..]) {
                 *slot = scale as f32;
             }
-            let tile = match self.side.lying(&taken) {
+            let tile = match self.side.in_place(self.path, &taken) {
                 Some(values) if self.in_place && rows.len() == height => Tile::Lying(values),
                 _ => {
                     let values = self.side.read(&taken, &mut scratch);
@@ -52,7 +53,8 @@ impl Stream<'_> {
             let mut after = piece;
             for number in 0..self.lanes.n_panels() {
                 let panel = self.lanes.panel(number);
-                after = best.add(panel, number * width, (rows.clone(), tile, &scales), piece);
+                let with = With::scales(&scales);
+                after = best.add(panel, number * width, (rows.clone(), tile, with), piece);
             }
             piece = after;
         }
