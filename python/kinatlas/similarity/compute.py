@@ -10,7 +10,7 @@ from kinatlas import _core
 from kinatlas._checks import check_n_threads, check_same_space
 from kinatlas._progress import bar
 from kinatlas.errors import DTypeError
-from kinatlas.similarity.diagnostics import described, warn_if_degenerate
+from kinatlas.similarity.diagnostics import described, screened, warn_if_degenerate
 from kinatlas.similarity.fit import check_fit
 from kinatlas.similarity.frames import explained
 from kinatlas.similarity.low_rank import compare_updates
@@ -35,6 +35,7 @@ def token_similarity(
     trivial: Any = None,
     alpha: float | None = None,
     precision: str = "auto",
+    method: str = "auto",
 ) -> float:
     """Return how close two tasks are, by one kernel; higher is closer.
 
@@ -109,7 +110,9 @@ def token_similarity(
             f"center={center!r} needs an atlas to take a mean of; give the initial prompt itself, "
             "or compare a whole atlas with similarity_matrix"
         )
-    options = Options.checked(kernel, direction, normalize, center, k, temperature, precision)
+    options = Options.checked(
+        kernel, direction, normalize, center, k, temperature, precision, method
+    )
     check_fit(left, right, options)
     scores, _, _, _ = _core.compare_tokens(
         left._packed, right._packed, options.core(), options.center, 1, None, False
@@ -130,6 +133,7 @@ def similarity_matrix(
     trivial: Any = None,
     alpha: float | None = None,
     precision: str = "auto",
+    method: str = "auto",
     diagnostics: bool = True,
     n_threads: int | None = None,
     progress: bool | None = None,
@@ -195,7 +199,9 @@ def similarity_matrix(
         atlases = sources, None if targets is None else tokens_of(targets, "targets")
         return compare_diagonals(*atlases, kernel, asked, n_threads, progress)
     _refuse_task2vec_options(kernel, trivial, alpha)
-    options = Options.checked(kernel, direction, normalize, center, k, temperature, precision)
+    options = Options.checked(
+        kernel, direction, normalize, center, k, temperature, precision, method
+    )
     sources = tokens_of(sources, "sources")
     targets = None if targets is None else tokens_of(targets, "targets")
     rows = sources if targets is None else targets
@@ -218,7 +224,9 @@ def similarity_matrix(
     used = {"precision": "float64"}
     if single is not None:
         used = {"precision": "bf16" if precision == "bf16" else "float32"}
-        found["error_bound"], found["simd"] = single
+        found["error_bound"], found["simd"], screen = single
+        if screen is not None:
+            used["method"], found["screen"] = screened(*screen)
     return SimilarityMatrix(
         values,
         rows.names,

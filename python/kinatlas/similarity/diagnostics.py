@@ -14,7 +14,7 @@ from kinatlas._checks import quoted
 from kinatlas.errors import DegenerateRankingWarning
 from kinatlas.similarity.options import Options
 
-__all__ = ["described", "warn_if_degenerate"]
+__all__ = ["described", "screened", "warn_if_degenerate"]
 
 # Beyond chance; the same bound by which center="auto" calls an initialisation shared.
 _CAPTURED = 0.2
@@ -57,6 +57,25 @@ def described(
             "n_diagonal_pairs": n_pairs,
         }
     return found
+
+
+def screened(
+    is_certified: bool, simd: str, n_token_pairs: int, n_recomputed: int
+) -> tuple[str, dict[str, Any]]:
+    """Return the method used and what its screen did.
+
+    A screen looks at ``n_token_pairs`` pairs of tokens rounded to bfloat16; ``n_recomputed`` of them
+    are multiplied in float32. Where it is ``certified``, all others are proven to lie below the
+    best, and the scores are those of ``method="exact"``, bit for bit.
+    """
+    record = {
+        "certified": is_certified,
+        "simd": simd,
+        "n_token_pairs": n_token_pairs,
+        "n_recomputed": n_recomputed,
+        "recomputed_share": n_recomputed / n_token_pairs,
+    }
+    return "screened" if is_certified else "approximate", record
 
 
 def warn_if_degenerate(

@@ -21,6 +21,7 @@ mod lanes;
 mod pairs;
 mod rows;
 mod scores;
+pub mod screen;
 mod stream;
 
 pub use bound::error_bound;

@@ -15,19 +15,20 @@ use super::gather::{Cells, Chunk, Gather};
 use super::item::{Item, Piece, pieces};
 use super::lanes::Lanes;
 use super::rows::{Norms, Rows};
+use super::screen::{self, Screen};
 use super::stream::Stream;
 use crate::error::Result;
 use crate::linalg::simd::Path;
 use crate::threads::Monitor;
 
 /// Bytes of packed seekers at a time.
-const BATCH_BYTES: usize = 24 << 20;
+pub const BATCH_BYTES: usize = 24 << 20;
 /// Bytes of the other side at a time.
-const CHUNK_BYTES: usize = 12 << 20;
+pub const CHUNK_BYTES: usize = 12 << 20;
 /// The same where nothing of it is copied: so much that waiting for the last block costs nothing.
 const STREAM_BYTES: usize = 128 << 20;
 /// Intermediate numbers, one per seeking token and prompt, at a time.
-const CELLS: usize = 4 << 20;
+pub const CELLS: usize = 4 << 20;
 /// Panels of one item: 4 x 24 tiles of 14 x 32 x 768 take half a millisecond.
 const GROUP: usize = 4;
 /// Items a thread should have, so that the last one to finish is not waited for.
@@ -37,6 +38,8 @@ const ITEMS_PER_THREAD: usize = 16;
 #[derive(Debug, Clone, Copy)]
 pub struct AllPairs<'a> {
     pub path: Path,
+    /// What looks first, if anything does.
+    pub screen: Option<&'a Screen>,
     pub seekers: Rows<'a>,
     pub partners: Rows<'a>,
     pub reduction: Reduction,
@@ -68,6 +71,11 @@ pub struct Found {
 impl AllPairs<'_> {
     /// Compares everything with everything.
     pub fn run(&self) -> Result<Found> {
+        if let Some(screen) = self.screen
+            && let Some(found) = screen::run(self, screen)?
+        {
+            return Ok(found);
+        }
         let n_seekers = self.seekers.n_tasks();
         let size = n_seekers * self.partners.n_tasks();
         let back_size = if self.both && !self.mirrored { size } else { 0 };
@@ -270,7 +278,7 @@ impl AllPairs<'_> {
 }
 
 /// Consecutive prompts of at most `rows` rows and `most` prompts together, at least one each.
-fn stretches(offsets: &[usize], rows: usize, most: usize) -> Vec<Range<usize>> {
+pub fn stretches(offsets: &[usize], rows: usize, most: usize) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let (mut start, n_tasks) = (0, offsets.len() - 1);
     while start < n_tasks {

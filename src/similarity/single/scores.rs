@@ -2,6 +2,7 @@
 
 use super::pairs::{AllPairs, Found};
 use super::rows::Rows;
+use super::screen::Screen;
 use super::{Reduction, error_bound};
 use crate::error::Result;
 use crate::linalg::simd::Path;
@@ -39,9 +40,12 @@ impl Reduction {
     }
 }
 
-/// Scores `[n_targets, n_sources]` by `path`, and a bound on their error.
+/// Scores `[n_targets, n_sources]` by `path`, after the look of a screen if there is one, and a bound
+/// on their error. Where the leader of an uncertified screen is taken for the best, two bounds of the
+/// screen and of the chain may lie between them.
 pub fn scores(
     path: Path,
+    screen: Option<&Screen>,
     sides: &StoredSides<'_>,
     settings: &Settings,
     reduction: Reduction,
@@ -58,6 +62,7 @@ pub fn scores(
     let is_cosine = normalize == Normalize::Tokens;
     let pairs = AllPairs {
         path,
+        screen: screen.filter(|_| reduction == Reduction::Best),
         seekers: sources,
         partners: Rows::new(stored, frame, normalize, sides.rounds),
         reduction,
@@ -74,7 +79,15 @@ pub fn scores(
     replace_extraordinary(&mut found, sides, settings, monitor)?;
     let rounded = sides.rounds.then_some(found.moved);
     let bound = error_bound(sources.dim(), found.largest, rounded, reduction, is_cosine);
-    Ok((found.forth, bound))
+    let missed = match screen {
+        Some(screen) if !screen.is_certified => {
+            let screened = Some(found.moved);
+            2.0 * (bound
+                + error_bound(sources.dim(), found.largest, screened, reduction, is_cosine))
+        }
+        _ => 0.0,
+    };
+    Ok((found.forth, bound + missed))
 }
 
 // Each pair of one side is multiplied once: products and maxima do not depend on who looks.
