@@ -61,27 +61,44 @@ mod x86 {
 
     use super::{PAIRS, Rows};
 
+    type Starts = [*const f32; PAIRS];
+
+    fn starts(rows: &Rows<'_>) -> Starts {
+        rows.map(<[f32]>::as_ptr)
+    }
+
+    // Closures would not be compiled for the instructions of the function around them.
+    macro_rules! quarter {
+        ($starts:ident, $row:expr, $at:ident) => {
+            _mm_loadu_ps($starts[$row].add($at))
+        };
+    }
+
+    macro_rules! joined16 {
+        ($starts:ident, $row:literal, $at:ident) => {{
+            let low = _mm512_castps128_ps512(quarter!($starts, $row, $at));
+            let low = _mm512_insertf32x4::<1>(low, quarter!($starts, $row + 4, $at));
+            let low = _mm512_insertf32x4::<2>(low, quarter!($starts, $row + 8, $at));
+            _mm512_insertf32x4::<3>(low, quarter!($starts, $row + 12, $at))
+        }};
+    }
+
     // Coordinates `at..at + 4` of sixteen rows, one register a coordinate. Quarters come from rows
     // four apart, so that a transposition inside each quarter finishes the work.
     #[inline]
     #[target_feature(enable = "avx512f")]
-    unsafe fn sixteen(rows: &Rows<'_>, at: usize) -> [__m512; 4] {
-        // SAFETY: the caller promises at + 4 coordinates.
-        let quarter = |row: usize| unsafe { _mm_loadu_ps(rows[row].as_ptr().add(at)) };
-        let joined: [__m512; 4] = std::array::from_fn(|row| {
-            let low = _mm512_castps128_ps512(quarter(row));
-            let low = _mm512_insertf32x4::<1>(low, quarter(row + 4));
-            let low = _mm512_insertf32x4::<2>(low, quarter(row + 8));
-            _mm512_insertf32x4::<3>(low, quarter(row + 12))
-        });
-        let (a, b) = (
-            _mm512_unpacklo_ps(joined[0], joined[1]),
-            _mm512_unpackhi_ps(joined[0], joined[1]),
-        );
-        let (c, d) = (
-            _mm512_unpacklo_ps(joined[2], joined[3]),
-            _mm512_unpackhi_ps(joined[2], joined[3]),
-        );
+    unsafe fn sixteen(starts: &Starts, at: usize) -> [__m512; 4] {
+        // SAFETY: the caller promises at + 4 coordinates of every row.
+        let (r0, r1, r2, r3) = unsafe {
+            (
+                joined16!(starts, 0, at),
+                joined16!(starts, 1, at),
+                joined16!(starts, 2, at),
+                joined16!(starts, 3, at),
+            )
+        };
+        let (a, b) = (_mm512_unpacklo_ps(r0, r1), _mm512_unpackhi_ps(r0, r1));
+        let (c, d) = (_mm512_unpacklo_ps(r2, r3), _mm512_unpackhi_ps(r2, r3));
         [
             _mm512_shuffle_ps::<0x44>(a, c),
             _mm512_shuffle_ps::<0xee>(a, c),
@@ -93,36 +110,44 @@ mod x86 {
     /// The first `whole` coordinates.
     #[target_feature(enable = "avx512f")]
     pub unsafe fn avx512(left: &Rows<'_>, right: &Rows<'_>, whole: usize, sums: &mut [f32; PAIRS]) {
+        let (left, right) = (starts(left), starts(right));
         let mut sum = _mm512_setzero_ps();
-        for at in (0..whole).step_by(4) {
+        let mut at = 0;
+        while at < whole {
             // SAFETY: at + 4 <= whole, which every row holds.
-            let (left, right) = unsafe { (sixteen(left, at), sixteen(right, at)) };
-            for (left, right) in left.into_iter().zip(right) {
-                sum = _mm512_fmadd_ps(left, right, sum);
-            }
+            let (l, r) = unsafe { (sixteen(&left, at), sixteen(&right, at)) };
+            sum = _mm512_fmadd_ps(l[0], r[0], sum);
+            sum = _mm512_fmadd_ps(l[1], r[1], sum);
+            sum = _mm512_fmadd_ps(l[2], r[2], sum);
+            sum = _mm512_fmadd_ps(l[3], r[3], sum);
+            at += 4;
         }
         // SAFETY: `sums` holds sixteen numbers.
         unsafe { _mm512_storeu_ps(sums.as_mut_ptr(), sum) };
     }
 
+    macro_rules! joined8 {
+        ($starts:ident, $row:expr, $at:ident) => {{
+            let low = _mm256_castps128_ps256(quarter!($starts, $row, $at));
+            _mm256_insertf128_ps::<1>(low, quarter!($starts, $row + 4, $at))
+        }};
+    }
+
     // The same of eight rows from `first` on.
     #[inline]
     #[target_feature(enable = "avx2")]
-    unsafe fn eight(rows: &Rows<'_>, first: usize, at: usize) -> [__m256; 4] {
-        // SAFETY: the caller promises at + 4 coordinates.
-        let quarter = |row: usize| unsafe { _mm_loadu_ps(rows[first + row].as_ptr().add(at)) };
-        let joined: [__m256; 4] = std::array::from_fn(|row| {
-            let low = _mm256_castps128_ps256(quarter(row));
-            _mm256_insertf128_ps::<1>(low, quarter(row + 4))
-        });
-        let (a, b) = (
-            _mm256_unpacklo_ps(joined[0], joined[1]),
-            _mm256_unpackhi_ps(joined[0], joined[1]),
-        );
-        let (c, d) = (
-            _mm256_unpacklo_ps(joined[2], joined[3]),
-            _mm256_unpackhi_ps(joined[2], joined[3]),
-        );
+    unsafe fn eight<const FIRST: usize>(starts: &Starts, at: usize) -> [__m256; 4] {
+        // SAFETY: the caller promises at + 4 coordinates of every row.
+        let (r0, r1, r2, r3) = unsafe {
+            (
+                joined8!(starts, FIRST, at),
+                joined8!(starts, FIRST + 1, at),
+                joined8!(starts, FIRST + 2, at),
+                joined8!(starts, FIRST + 3, at),
+            )
+        };
+        let (a, b) = (_mm256_unpacklo_ps(r0, r1), _mm256_unpackhi_ps(r0, r1));
+        let (c, d) = (_mm256_unpacklo_ps(r2, r3), _mm256_unpackhi_ps(r2, r3));
         [
             _mm256_shuffle_ps::<0x44>(a, c),
             _mm256_shuffle_ps::<0xee>(a, c),
@@ -134,18 +159,35 @@ mod x86 {
     /// As `avx512`.
     #[target_feature(enable = "avx2,fma")]
     pub unsafe fn avx2(left: &Rows<'_>, right: &Rows<'_>, whole: usize, sums: &mut [f32; PAIRS]) {
-        for (first, sums) in [0, 8].into_iter().zip(sums.chunks_exact_mut(8)) {
-            let mut sum = _mm256_setzero_ps();
-            for at in (0..whole).step_by(4) {
-                // SAFETY: at + 4 <= whole, which every row holds.
-                let (left, right) = unsafe { (eight(left, first, at), eight(right, first, at)) };
-                for (left, right) in left.into_iter().zip(right) {
-                    sum = _mm256_fmadd_ps(left, right, sum);
-                }
-            }
-            // SAFETY: `sums` holds eight numbers.
-            unsafe { _mm256_storeu_ps(sums.as_mut_ptr(), sum) };
+        let (left, right) = (starts(left), starts(right));
+        // SAFETY: every row holds the first `whole` coordinates.
+        unsafe {
+            half::<0>(&left, &right, whole, sums);
+            half::<8>(&left, &right, whole, sums);
         }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn half<const FIRST: usize>(
+        left: &Starts,
+        right: &Starts,
+        whole: usize,
+        sums: &mut [f32; PAIRS],
+    ) {
+        let mut sum = _mm256_setzero_ps();
+        let mut at = 0;
+        while at < whole {
+            // SAFETY: at + 4 <= whole, which every row holds.
+            let (l, r) = unsafe { (eight::<FIRST>(left, at), eight::<FIRST>(right, at)) };
+            sum = _mm256_fmadd_ps(l[0], r[0], sum);
+            sum = _mm256_fmadd_ps(l[1], r[1], sum);
+            sum = _mm256_fmadd_ps(l[2], r[2], sum);
+            sum = _mm256_fmadd_ps(l[3], r[3], sum);
+            at += 4;
+        }
+        // SAFETY: `sums` holds eight numbers from `FIRST`, 0 or 8, on.
+        unsafe { _mm256_storeu_ps(sums.as_mut_ptr().add(FIRST), sum) };
     }
 }
 

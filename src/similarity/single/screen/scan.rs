@@ -89,23 +89,16 @@ impl Leaders<'_> {
             for (number, (_, rows)) in strip.partners.iter().enumerate() {
                 for row in rows.clone() {
                     let mut best = [f32::NEG_INFINITY; W];
-                    let mut at = [lanes.start as u32; W];
+                    let mut at = [panels.start as u32; W];
                     for (panel, [scales, minus]) in panels.clone().zip(&weights) {
-                        let scores = strip.scores(panel, &(row..row + 1));
-                        for lane in 0..W {
-                            let score = scores[lane] * scales[lane] + minus[lane];
-                            let larger = score > best[lane];
-                            best[lane] = if larger { score } else { best[lane] };
-                            at[lane] = if larger {
-                                (panel * W + lane) as u32
-                            } else {
-                                at[lane]
-                            };
+                        for scores in strip.scores(panel, &(row..row + 1)).as_chunks::<W>().0 {
+                            keep_larger(scores, scales, minus, panel as u32, &mut best, &mut at);
                         }
                     }
-                    let largest = best.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                    let lane = best.iter().position(|&score| score == largest).unwrap_or(0);
-                    let pair = (at[lane], row as u32);
+                    let lane = largest(&best);
+                    // Where nothing is a number, any lane of the prompt will do.
+                    let lane = (at[lane] as usize * W + lane).clamp(lanes.start, lanes.end - 1);
+                    let pair = (lane as u32, row as u32);
                     // Each has one leader a prompt in the first part of the list.
                     if found[number * n_lanes + pair.0 as usize] != pair {
                         found.push(pair);
@@ -130,6 +123,42 @@ fn first_largest<const W: usize>(scores: &[f32], scales: &[f32]) -> [u32; W] {
         }
     }
     at
+}
+
+#[inline(always)]
+fn keep_larger<const W: usize>(
+    scores: &[f32; W],
+    scales: &[f32; W],
+    minus: &[f32; W],
+    place: u32,
+    best: &mut [f32; W],
+    at: &mut [u32; W],
+) {
+    for lane in 0..W {
+        let score = scores[lane] * scales[lane] + minus[lane];
+        let larger = score > best[lane];
+        best[lane] = if larger { score } else { best[lane] };
+        at[lane] = if larger { place } else { at[lane] };
+    }
+}
+
+// The place of the largest number: halves against halves, so that no number waits for its neighbour.
+#[inline(always)]
+fn largest<const W: usize>(numbers: &[f32; W]) -> usize {
+    let mut running = *numbers;
+    let mut half = W / 2;
+    while half > 0 {
+        for at in 0..half {
+            let (left, right) = (running[at], running[at + half]);
+            running[at] = if right > left { right } else { left };
+        }
+        half /= 2;
+    }
+    let mut mask = 0u32;
+    for (at, &number) in numbers.iter().enumerate() {
+        mask |= u32::from(number == running[0]) << at;
+    }
+    (mask.trailing_zeros() as usize).min(W - 1)
 }
 
 // Values of the lanes from `first` on; what lies outside `lanes` counts 0 and minus infinity more.
