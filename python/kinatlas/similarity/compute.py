@@ -67,13 +67,18 @@ def token_similarity(
         the same kernels, which rounds tokens to bfloat16 first: faster where the processor
         multiplies bfloat16, and off by some 1e-4, at most 8e-3, for unit tokens; or ``"auto"``,
         float32 for these kernels where no token is stored as float64.
+    method
+        How ``max_pairwise`` finds best partners in float32: ``"exact"`` makes all products;
+        ``"screened"`` those that a certified bound in bfloat16 cannot rule out, with the same
+        scores, bit for bit; ``"auto"`` screens where that is faster; ``"approximate"`` makes only
+        the one that leads in bfloat16, and ``error_bound`` says what that may cost.
 
     Raises
     ------
     SpaceError, ShapeError, DTypeError, NonFiniteError
         If the two sides do not fit together or hold what cannot be compared.
     UnknownNameError
-        For an unknown kernel, direction, normalize, center or precision.
+        For an unknown kernel, direction, normalize, center, precision or method.
     ValueError
         For a parameter out of range, one the kernel does not have, or a centre that needs an
         atlas.
@@ -145,8 +150,8 @@ def similarity_matrix(
     sources, targets
         Atlases of one space; without targets the sources are compared among themselves. Low-rank
         atlases take the kernels ``low_rank_cosine`` and ``low_rank_inner``, over all modules.
-    kernel, direction, normalize, k, temperature, trivial, alpha, precision
-        As in `token_similarity`; the precision used is recorded.
+    kernel, direction, normalize, k, temperature, trivial, alpha, precision, method
+        As in `token_similarity`; the precision used is recorded, and a method that changes scores.
     center
         What is subtracted from both sides before tokens are normalised: None; ``"features"``, the
         mean token of the sources; ``"positions"``, the sources' mean at each token position, a
@@ -165,7 +170,8 @@ def similarity_matrix(
     -------
     SimilarityMatrix
         With the options used and diagnostics: ``saturation``, ``diagonal_fraction`` and others;
-        ``error_bound`` of every score and the instructions used, ``simd``, for float32 and bf16.
+        ``error_bound`` of every score and the instructions used, ``simd``, for float32 and bf16;
+        the ``method``, and ``screen`` with the ``recomputed_share`` of token pairs.
 
     Raises
     ------
@@ -225,8 +231,9 @@ def similarity_matrix(
     if single is not None:
         used = {"precision": "bf16" if precision == "bf16" else "float32"}
         found["error_bound"], found["simd"], screen = single
-        if screen is not None:
-            used["method"], found["screen"] = screened(*screen)
+        found |= screened(screen)
+        if found["method"] == "approximate":
+            used["method"] = "approximate"
     return SimilarityMatrix(
         values,
         rows.names,

@@ -59,15 +59,16 @@ def described(
     return found
 
 
-def screened(
-    is_certified: bool, simd: str, n_token_pairs: int, n_recomputed: int
-) -> tuple[str, dict[str, Any]]:
-    """Return the method used and what its screen did.
+def screened(screen: tuple[bool, str, int, int] | None) -> dict[str, Any]:
+    """Return how best partners were found in single precision, and what a screen did.
 
-    A screen looks at ``n_token_pairs`` pairs of tokens rounded to bfloat16; ``n_recomputed`` of them
-    are multiplied in float32. Where it is ``certified``, all others are proven to lie below the
-    best, and the scores are those of ``method="exact"``, bit for bit.
+    A screen looks at ``n_token_pairs`` pairs of tokens, rounded to bfloat16; ``n_recomputed`` of
+    them are multiplied in float32. Where it is ``certified``, all others are proven to lie below
+    the best, and the scores are those of ``method="exact"``, bit for bit.
     """
+    if screen is None:
+        return {"method": "exact"}
+    is_certified, simd, n_token_pairs, n_recomputed = screen
     record = {
         "certified": is_certified,
         "simd": simd,
@@ -75,7 +76,7 @@ def screened(
         "n_recomputed": n_recomputed,
         "recomputed_share": n_recomputed / n_token_pairs,
     }
-    return "screened" if is_certified else "approximate", record
+    return {"method": "screened" if is_certified else "approximate", "screen": record}
 
 
 def warn_if_degenerate(

@@ -15,7 +15,6 @@ use super::gather::{Cells, Chunk, Gather};
 use super::item::{Item, Piece, pieces};
 use super::lanes::Lanes;
 use super::rows::{Norms, Rows};
-use super::screen::{self, Screen};
 use super::stream::Stream;
 use crate::error::Result;
 use crate::linalg::simd::Path;
@@ -38,8 +37,6 @@ const ITEMS_PER_THREAD: usize = 16;
 #[derive(Debug, Clone, Copy)]
 pub struct AllPairs<'a> {
     pub path: Path,
-    /// What looks first, if anything does.
-    pub screen: Option<&'a Screen>,
     pub seekers: Rows<'a>,
     pub partners: Rows<'a>,
     pub reduction: Reduction,
@@ -71,11 +68,6 @@ pub struct Found {
 impl AllPairs<'_> {
     /// Compares everything with everything.
     pub fn run(&self) -> Result<Found> {
-        if let Some(screen) = self.screen
-            && let Some(found) = screen::run(self, screen)?
-        {
-            return Ok(found);
-        }
         let n_seekers = self.seekers.n_tasks();
         let size = n_seekers * self.partners.n_tasks();
         let back_size = if self.both && !self.mirrored { size } else { 0 };

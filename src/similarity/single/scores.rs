@@ -2,7 +2,7 @@
 
 use super::pairs::{AllPairs, Found};
 use super::rows::Rows;
-use super::screen::Screen;
+use super::screen::{self, Screen};
 use super::{Reduction, error_bound};
 use crate::error::Result;
 use crate::linalg::simd::Path;
@@ -62,7 +62,6 @@ pub fn scores(
     let is_cosine = normalize == Normalize::Tokens;
     let pairs = AllPairs {
         path,
-        screen: screen.filter(|_| reduction == Reduction::Best),
         seekers: sources,
         partners: Rows::new(stored, frame, normalize, sides.rounds),
         reduction,
@@ -73,8 +72,8 @@ pub fn scores(
         monitor,
     };
     let mut found = match sides.targets {
-        None if reduction == Reduction::Best => mirrored(&pairs, settings.direction)?,
-        _ => directed(&pairs, settings.direction)?,
+        None if reduction == Reduction::Best => mirrored(&pairs, screen, settings.direction)?,
+        _ => directed(&pairs, screen, settings.direction)?,
     };
     replace_extraordinary(&mut found, sides, settings, monitor)?;
     let rounded = sides.rounds.then_some(found.moved);
@@ -90,14 +89,21 @@ pub fn scores(
     Ok((found.forth, bound + missed))
 }
 
+fn run(pairs: &AllPairs<'_>, screen: Option<&Screen>) -> Result<Found> {
+    let screened = screen
+        .map(|screen| screen::run(pairs, screen))
+        .transpose()?;
+    screened.flatten().map_or_else(|| pairs.run(), Ok)
+}
+
 // Each pair of one side is multiplied once: products and maxima do not depend on who looks.
-fn mirrored(pairs: &AllPairs<'_>, direction: Direction) -> Result<Found> {
+fn mirrored(pairs: &AllPairs<'_>, screen: Option<&Screen>, direction: Direction) -> Result<Found> {
     let pairs = AllPairs {
         both: true,
         mirrored: true,
         ..*pairs
     };
-    let mut found = pairs.run()?;
+    let mut found = run(&pairs, screen)?;
     let n_tasks = pairs.seekers.n_tasks();
     let turned = |cell: usize| cell % n_tasks * n_tasks + cell / n_tasks;
     let back = (0..found.forth.len()).map(|cell| found.forth[turned(cell)]);
@@ -112,9 +118,9 @@ fn mirrored(pairs: &AllPairs<'_>, direction: Direction) -> Result<Found> {
     Ok(found)
 }
 
-fn directed(pairs: &AllPairs<'_>, direction: Direction) -> Result<Found> {
+fn directed(pairs: &AllPairs<'_>, screen: Option<&Screen>, direction: Direction) -> Result<Found> {
     match direction {
-        Direction::SourceToTarget => pairs.run(),
+        Direction::SourceToTarget => run(pairs, screen),
         Direction::TargetToSource => {
             let turned = AllPairs {
                 seekers: pairs.partners,
@@ -122,7 +128,7 @@ fn directed(pairs: &AllPairs<'_>, direction: Direction) -> Result<Found> {
                 ..*pairs
             };
             let (n_targets, n_sources) = (pairs.partners.n_tasks(), pairs.seekers.n_tasks());
-            let found = turned.run()?;
+            let found = run(&turned, screen)?;
             let place = |cell: usize| cell % n_sources * n_targets + cell / n_sources;
             let cells = 0..found.forth.len();
             Ok(Found {
@@ -138,7 +144,7 @@ fn directed(pairs: &AllPairs<'_>, direction: Direction) -> Result<Found> {
                 both: true,
                 ..*pairs
             };
-            let mut found = both.run()?;
+            let mut found = run(&both, screen)?;
             halve(&mut found.forth, &found.back);
             Ok(found)
         }
@@ -148,7 +154,7 @@ fn directed(pairs: &AllPairs<'_>, direction: Direction) -> Result<Found> {
                 ..*pairs
             };
             let mut found = silent.run()?;
-            let back = directed(pairs, Direction::TargetToSource)?;
+            let back = directed(pairs, None, Direction::TargetToSource)?;
             halve(&mut found.forth, &back.forth);
             Ok(found)
         }

@@ -283,3 +283,6 @@ impl Work<'_> {
         cells
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,8 @@ use crate::linalg::simd::{PAIRS, PairRows, Path, Tile};
 
 /// Panels of a strip at most where only lanes look for partners: with 16 tiles 260 KB of scores.
 const PANELS: usize = 4;
-/// Panels of a strip where rows look too, whose prompts are better not cut; and tiles of either.
+/// Panels of a strip where rows look too, whose prompts are better not cut; and tiles of either. On 30 x 30
+/// prompts of 100 x 768, in turns on a busy machine, 16 took 188 ms, 8 190 and 4 203.
 const STRIP: usize = 16;
 /// Tokens of a unit, if its prompts are no longer: those of 16 panels.
 pub const TOKENS: usize = 512;
