@@ -5,16 +5,16 @@ A coarse score of each source, with its bound, rules out those that cannot be am
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from kinatlas import _core
 from kinatlas.similarity.block_plan import BlockPlan
-from kinatlas.similarity.compute import similarity_matrix
 from kinatlas.tasks import Atlas
 
 __all__ = ["Coarse", "coarse_scores"]
@@ -23,8 +23,6 @@ Places: TypeAlias = npt.NDArray[np.int64]
 
 # Kernels with a form for few digits; the others are cheap, or nothing bounds them.
 _SEEKING = ("max_pairwise", "topk_mean", "soft_max")
-# What cuts a comparison into blocks is nothing to a whole matrix.
-_OF_PLANS = ("block_size", "max_memory")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +60,7 @@ class Coarse:
 
 
 def coarse_scores(
-    targets: Atlas,
-    sources: Atlas,
-    plan: BlockPlan,
-    options: dict[str, Any],
-    n_threads: int | None,
+    targets: Atlas, sources: Atlas, plan: BlockPlan, n_threads: int | None
 ) -> Coarse | None:
     """Return coarse scores of every pair, or None where they would not be faster than exact ones.
 
@@ -76,9 +70,11 @@ def coarse_scores(
     exact = plan.recorded.get("precision")
     # bfloat16 pays by AMX alone (docs/kernels.md); float32 products beside float64 ones always do.
     fast = "bf16" if _core._simd_paths()[2] == "amx" else "float32"
-    if plan.kernel not in _SEEKING or exact == "bf16" or exact == fast:
+    if plan.options is None or plan.kernel not in _SEEKING or exact in ("bf16", fast):
         return None
-    own = {name: value for name, value in options.items() if name not in _OF_PLANS}
-    asked = own | {"precision": fast, "diagnostics": False, "n_threads": n_threads}
-    matrix = similarity_matrix(sources, targets, kernel=plan.kernel, **asked)
-    return Coarse(matrix.values, 2.0 * float((matrix.diagnostics or {})["error_bound"]))
+    options = replace(plan.options, precision=fast)
+    scores, _, _, single = _core.compare_tokens(
+        sources._packed, targets._packed, options.core(), options.center, n_threads, None, False
+    )
+    bound = math.inf if single is None else single[0]
+    return Coarse(scores.reshape(len(targets), len(sources)), 2.0 * bound)

@@ -126,7 +126,7 @@ def nearest_sources(
     elif candidates is not None:
         proposals, n_candidates = _given(candidates, len(targets), len(sources))
     else:
-        coarse = coarse_scores(targets, sources, plan, options, n_threads)
+        coarse = coarse_scores(targets, sources, plan, n_threads)
         every = np.arange(len(sources))
         proposals, n_candidates = np.broadcast_to(every, (len(targets), len(every))), len(every)
 
