@@ -62,6 +62,7 @@ bench: dev ## measure our kernels beside their peers, in one run
 	$(BIN)/maturin develop --release --quiet --extras $(EXTRAS),torch
 	cargo bench --no-default-features --bench product
 	$(BIN)/python benches/similarity.py
+	$(BIN)/python benches/similarity_screened.py
 	$(BIN)/python benches/icl.py
 	$(BIN)/python benches/embeddings.py
 	$(BIN)/python benches/consistency.py

@@ -114,7 +114,7 @@ def test_what_cannot_be_sketched_or_found_is_refused():
         sketch_atlas(low_rank_atlas(2), kernel="flatten")
     sketches = sketch_atlas(atlas, kernel="flatten", n_features=4)
     with pytest.raises(ShapeError, match="not both"):
-        nearest_sources(atlas, atlas, kernel="flatten")
+        nearest_sources(atlas, atlas, kernel="flatten", sketches=sketches, candidates=[[0]] * 3)
     with pytest.raises(ShapeError, match="other sources"):
         nearest_sources(atlas, atlas.rename(str.upper), kernel="flatten", sketches=sketches)
     other = ka.Atlas.from_arrays({"a": np.ones((10, 16))}, space="elsewhere")

@@ -199,6 +199,6 @@ def test_progress_counts_every_pair_once():
         for direction in DIRECTIONS:
             seen = []
             atlas = gaussian_atlas(4, dtype="float32")
-            options = (kernel, direction, "tokens", 3, 0.1, "float32")
+            options = (kernel, direction, "tokens", 3, 0.1, "float32", "exact")
             _core.compare_tokens(atlas._packed, None, options, None, 2, seen.append, False)
             assert seen[-1] == 16

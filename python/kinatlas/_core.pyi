@@ -155,8 +155,8 @@ def low_rank_modules(
     progress: _Progress | None = None,
 ) -> npt.NDArray[np.float64]: ...
 
-# kernel, direction, normalize, k, temperature.
-_KernelOptions: TypeAlias = tuple[str, str, str | None, int, float, str]
+# kernel, direction, normalize, k, temperature, precision, method.
+_KernelOptions: TypeAlias = tuple[str, str, str | None, int, float, str, str]
 # mean and median diagonal fraction, position share, number of pairs looked at.
 _Alignment: TypeAlias = tuple[float | None, float | None, float | None, int]
 
@@ -164,7 +164,8 @@ _Alignment: TypeAlias = tuple[float | None, float | None, float | None, int]
 def centred_tokens(tokens: _PackedTokens, center: str | _Floats) -> _Floats: ...
 
 # returns scores [n_targets * n_sources], (centred, reason, alignment) of center="auto", alignment,
-# (bound on the error of every score, instructions used) where products were float32.
+# (bound on the error of every score, instructions used, screen) where products were float32; a
+# screen: whether certified, instructions, pairs of tokens, those of them multiplied in float32.
 def compare_tokens(
     sources: _PackedTokens,
     targets: _PackedTokens | None,
@@ -177,7 +178,7 @@ def compare_tokens(
     _Floats,
     tuple[bool, str, _Alignment] | None,
     _Alignment | None,
-    tuple[float, str] | None,
+    tuple[float, str, tuple[bool, str, int, int] | None] | None,
 ]: ...
 
 # returns GFLOP/s of fused multiply-adds by all threads together, None for the portable path.

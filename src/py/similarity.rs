@@ -8,13 +8,21 @@ use super::convert::PackedTokens;
 use super::detach::detached;
 use crate::error::{Error, Result};
 use crate::similarity::{
-    self, About, Alignment, Centre, Decision, Direction, Kernel, Normalize, Origin, Precision,
-    Question, Settings,
+    self, About, Alignment, Centre, Decision, Direction, Kernel, Method, Normalize, Origin,
+    Precision, Question, Settings, Single,
 };
 
-/// kernel, direction, normalize or None, k, temperature, precision
+/// kernel, direction, normalize or None, k, temperature, precision, method
 #[derive(FromPyObject)]
-pub struct Options(pub String, String, Option<String>, usize, f64, String);
+pub struct Options(
+    pub String,
+    String,
+    Option<String>,
+    usize,
+    f64,
+    String,
+    String,
+);
 
 impl Options {
     pub fn asking(self, center: Option<Center<'_>>, inspects: bool) -> Result<Question> {
@@ -34,6 +42,7 @@ impl Options {
             normalize,
             origin: origin(center)?,
             precision: Precision::named(&self.5)?,
+            method: Method::named(&self.6)?,
             inspects,
         })
     }
@@ -73,12 +82,12 @@ pub fn decided(decision: Decision) -> (bool, String, Numbers) {
     (centred, decision.reason, numbers(&decision.alignment))
 }
 
-/// Scores; why "auto" centred or not; what the prompts look like; error bound and path of `f32`.
+/// Scores; why "auto" centred or not; what the prompts look like; what is known of `f32`.
 type Compared<'py> = (
     Bound<'py, PyArray1<f64>>,
     Option<(bool, String, Numbers)>,
     Option<Numbers>,
-    Option<(f64, &'static str)>,
+    Option<Single>,
 );
 
 #[pyfunction]

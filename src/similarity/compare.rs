@@ -6,6 +6,7 @@ use super::diagonal::{Alignment, alignment};
 use super::grid::Sides;
 use super::means::{of_means, sees_means_only};
 use super::prepare::Normalize;
+use super::single::screen::Screen;
 use super::single::{self, Reduction, StoredSides};
 use super::{Settings, check_finite, similarity};
 use crate::error::{Error, Result};
@@ -48,6 +49,52 @@ impl Precision {
     }
 }
 
+/// How the best partner of a token is found, where products are `f32`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Screened where that is expected to be faster; the scores are those of `Exact`.
+    Auto,
+    /// Every product in `f32`.
+    Exact,
+    /// A screen in bfloat16, then every product that could be the largest; the scores of `Exact`.
+    Screened,
+    /// A screen in bfloat16, then the product that leads it.
+    Approximate,
+}
+
+impl Method {
+    /// The method called `name`.
+    pub fn named(name: &str) -> Result<Self> {
+        match name {
+            "auto" => Ok(Self::Auto),
+            "exact" => Ok(Self::Exact),
+            "screened" => Ok(Self::Screened),
+            "approximate" => Ok(Self::Approximate),
+            _ => Err(Error::UnknownName(format!("method '{name}' is unknown"))),
+        }
+    }
+
+    // Nothing where every product is made anyway.
+    fn screen(self, rounds: bool, reduction: Reduction) -> Result<Option<Screen>> {
+        let is_asked = matches!(self, Self::Screened | Self::Approximate);
+        if rounds || reduction != Reduction::Best {
+            return match is_asked {
+                true => Err(Error::Value(UNSCREENED.into())),
+                false => Ok(None),
+            };
+        }
+        let certified = self != Self::Approximate;
+        Ok(match self {
+            Self::Exact => None,
+            _ => Some(Screen::new(Path::for_bf16()?, is_asked, certified)),
+        })
+    }
+}
+
+const UNSCREENED: &str = "method='screened' and 'approximate' find the best partner among float32 \
+     products: use kernel='max_pairwise' with precision='float32' (or 'auto' and no float64 tokens), \
+     or method='auto'";
+
 /// What is asked about two sides.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Question {
@@ -59,12 +106,18 @@ pub struct Question {
     pub origin: Origin,
     /// In which numbers.
     pub precision: Precision,
+    /// How partners are found.
+    pub method: Method,
     /// Whether to look at the prompts as well as to score them.
     pub inspects: bool,
 }
 
-/// Bound on the error of every score, and the instructions used.
-pub type Single = (f64, &'static str);
+/// What a screen did: whether it was certified, its instructions, pairs of tokens it looked at, and
+/// those of them multiplied in `f32`.
+pub type Screened = (bool, &'static str, u64, u64);
+
+/// Bound on the error of every score, the instructions used, and the screen, if there was one.
+pub type Single = (f64, &'static str, Option<Screened>);
 
 /// Scores with what they stand on.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,7 +128,7 @@ pub struct Comparison {
     pub decision: Option<Decision>,
     /// The sources as they were compared, for kernels that positions can capture.
     pub alignment: Option<Alignment>,
-    /// Bound on the error of every score and the instructions used, where products were `f32`.
+    /// What is known of products where they were `f32`.
     pub single: Option<Single>,
 }
 
@@ -106,7 +159,7 @@ pub fn compare(
         normalize: question.normalize,
         rounds: question.precision == Precision::Half,
     };
-    let (scores, single) = scored(&sides, settings, reduction, monitor)?;
+    let (scores, single) = scored(&sides, question, reduction, monitor)?;
     let alignment = inspects
         .then(|| alignment(&sources, &frame, monitor))
         .transpose()?;
@@ -134,7 +187,7 @@ pub fn part(
         normalize: question.normalize,
         rounds: question.precision == Precision::Half,
     };
-    Ok(scored(&sides, &question.settings, reduction, monitor)?.0)
+    Ok(scored(&sides, question, reduction, monitor)?.0)
 }
 
 /// Whether tokens are multiplied in single precision.
@@ -150,18 +203,28 @@ pub fn is_single(
 // token in `f64` widen them all.
 fn scored(
     sides: &StoredSides<'_>,
-    settings: &Settings,
+    question: &Question,
     reduction: Option<Reduction>,
     monitor: &Monitor,
 ) -> Result<(Vec<f64>, Option<Single>)> {
+    let settings = &question.settings;
     if let Some(reduction) = reduction {
+        let screen = question.method.screen(sides.rounds, reduction)?;
         let path = match sides.rounds {
             true => Path::for_bf16()?,
             false => Path::chosen()?,
         };
-        let (scores, bound) = single::scores(path, sides, settings, reduction, monitor)?;
+        let (scores, bound) =
+            single::scores(path, screen.as_ref(), sides, settings, reduction, monitor)?;
         check_finite(&scores, sides.sources.n_tasks())?;
-        return Ok((scores, Some((bound, path.name()))));
+        let screened = screen.and_then(|screen| {
+            let (n_pairs, n_exact) = screen.seen()?;
+            Some((screen.is_certified, screen.path.name(), n_pairs, n_exact))
+        });
+        return Ok((scores, Some((bound, path.name(), screened))));
+    }
+    if matches!(question.method, Method::Screened | Method::Approximate) {
+        return Err(Error::Value(UNSCREENED.into()));
     }
     if sees_means_only(settings.kernel) {
         return Ok((of_means(sides, settings.kernel, monitor)?, None));

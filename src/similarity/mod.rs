@@ -37,7 +37,9 @@ use crate::tokens::Tokens;
 pub use auto::{Decision, decide, longest};
 pub use candidates::largest_products;
 pub use centre::{Centre, Frame, centred};
-pub use compare::{Comparison, Origin, Precision, Question, compare, is_single, part};
+pub use compare::{
+    Comparison, Method, Origin, Precision, Question, Screened, Single, compare, is_single, part,
+};
 pub use diagonal::{Alignment, alignment};
 pub use grid::{Direction, Sides};
 pub use prepare::Normalize;

@@ -10,7 +10,7 @@ from kinatlas import _core
 from kinatlas._checks import check_n_threads, check_same_space
 from kinatlas._progress import bar
 from kinatlas.errors import DTypeError
-from kinatlas.similarity.diagnostics import described, warn_if_degenerate
+from kinatlas.similarity.diagnostics import described, screened, warn_if_degenerate
 from kinatlas.similarity.fit import check_fit
 from kinatlas.similarity.frames import explained
 from kinatlas.similarity.low_rank import compare_updates
@@ -35,6 +35,7 @@ def token_similarity(
     trivial: Any = None,
     alpha: float | None = None,
     precision: str = "auto",
+    method: str = "auto",
 ) -> float:
     """Return how close two tasks are, by one kernel; higher is closer.
 
@@ -66,13 +67,18 @@ def token_similarity(
         the same kernels, which rounds tokens to bfloat16 first: faster where the processor
         multiplies bfloat16, and off by some 1e-4, at most 8e-3, for unit tokens; or ``"auto"``,
         float32 for these kernels where no token is stored as float64.
+    method
+        How ``max_pairwise`` finds best partners in float32: ``"exact"`` makes all products;
+        ``"screened"`` those that a certified bound in bfloat16 cannot rule out, with the same
+        scores, bit for bit; ``"auto"`` screens where that is faster; ``"approximate"`` makes only
+        the one that leads in bfloat16, and ``error_bound`` says what that may cost.
 
     Raises
     ------
     SpaceError, ShapeError, DTypeError, NonFiniteError
         If the two sides do not fit together or hold what cannot be compared.
     UnknownNameError
-        For an unknown kernel, direction, normalize, center or precision.
+        For an unknown kernel, direction, normalize, center, precision or method.
     ValueError
         For a parameter out of range, one the kernel does not have, or a centre that needs an
         atlas.
@@ -109,7 +115,9 @@ def token_similarity(
             f"center={center!r} needs an atlas to take a mean of; give the initial prompt itself, "
             "or compare a whole atlas with similarity_matrix"
         )
-    options = Options.checked(kernel, direction, normalize, center, k, temperature, precision)
+    options = Options.checked(
+        kernel, direction, normalize, center, k, temperature, precision, method
+    )
     check_fit(left, right, options)
     scores, _, _, _ = _core.compare_tokens(
         left._packed, right._packed, options.core(), options.center, 1, None, False
@@ -130,6 +138,7 @@ def similarity_matrix(
     trivial: Any = None,
     alpha: float | None = None,
     precision: str = "auto",
+    method: str = "auto",
     diagnostics: bool = True,
     n_threads: int | None = None,
     progress: bool | None = None,
@@ -141,8 +150,8 @@ def similarity_matrix(
     sources, targets
         Atlases of one space; without targets the sources are compared among themselves. Low-rank
         atlases take the kernels ``low_rank_cosine`` and ``low_rank_inner``, over all modules.
-    kernel, direction, normalize, k, temperature, trivial, alpha, precision
-        As in `token_similarity`; the precision used is recorded.
+    kernel, direction, normalize, k, temperature, trivial, alpha, precision, method
+        As in `token_similarity`; the precision used is recorded, and a method that changes scores.
     center
         What is subtracted from both sides before tokens are normalised: None; ``"features"``, the
         mean token of the sources; ``"positions"``, the sources' mean at each token position, a
@@ -161,7 +170,8 @@ def similarity_matrix(
     -------
     SimilarityMatrix
         With the options used and diagnostics: ``saturation``, ``diagonal_fraction`` and others;
-        ``error_bound`` of every score and the instructions used, ``simd``, for float32 and bf16.
+        ``error_bound`` of every score and the instructions used, ``simd``, for float32 and bf16;
+        the ``method``, and ``screen`` with the ``recomputed_share`` of token pairs.
 
     Raises
     ------
@@ -195,7 +205,9 @@ def similarity_matrix(
         atlases = sources, None if targets is None else tokens_of(targets, "targets")
         return compare_diagonals(*atlases, kernel, asked, n_threads, progress)
     _refuse_task2vec_options(kernel, trivial, alpha)
-    options = Options.checked(kernel, direction, normalize, center, k, temperature, precision)
+    options = Options.checked(
+        kernel, direction, normalize, center, k, temperature, precision, method
+    )
     sources = tokens_of(sources, "sources")
     targets = None if targets is None else tokens_of(targets, "targets")
     rows = sources if targets is None else targets
@@ -218,7 +230,10 @@ def similarity_matrix(
     used = {"precision": "float64"}
     if single is not None:
         used = {"precision": "bf16" if precision == "bf16" else "float32"}
-        found["error_bound"], found["simd"] = single
+        found["error_bound"], found["simd"], screen = single
+        found |= screened(screen)
+        if found["method"] == "approximate":
+            used["method"] = "approximate"
     return SimilarityMatrix(
         values,
         rows.names,

@@ -14,7 +14,7 @@ from kinatlas._checks import quoted
 from kinatlas.errors import DegenerateRankingWarning
 from kinatlas.similarity.options import Options
 
-__all__ = ["described", "warn_if_degenerate"]
+__all__ = ["described", "screened", "warn_if_degenerate"]
 
 # Beyond chance; the same bound by which center="auto" calls an initialisation shared.
 _CAPTURED = 0.2
@@ -57,6 +57,26 @@ def described(
             "n_diagonal_pairs": n_pairs,
         }
     return found
+
+
+def screened(screen: tuple[bool, str, int, int] | None) -> dict[str, Any]:
+    """Return how best partners were found in single precision, and what a screen did.
+
+    A screen looks at ``n_token_pairs`` pairs of tokens, rounded to bfloat16; ``n_recomputed`` of
+    them are multiplied in float32. Where it is ``certified``, all others are proven to lie below
+    the best, and the scores are those of ``method="exact"``, bit for bit.
+    """
+    if screen is None:
+        return {"method": "exact"}
+    is_certified, simd, n_token_pairs, n_recomputed = screen
+    record = {
+        "certified": is_certified,
+        "simd": simd,
+        "n_token_pairs": n_token_pairs,
+        "n_recomputed": n_recomputed,
+        "recomputed_share": n_recomputed / n_token_pairs,
+    }
+    return {"method": "screened" if is_certified else "approximate", "screen": record}
 
 
 def warn_if_degenerate(

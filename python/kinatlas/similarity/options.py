@@ -22,6 +22,7 @@ Direction = Literal["source_to_target", "target_to_source", "symmetric"]
 DIRECTIONS = ("source_to_target", "target_to_source", "symmetric")
 CENTERS = ("features", "positions", "auto")
 PRECISIONS = ("auto", "float32", "float64", "bf16")
+METHODS = ("auto", "exact", "screened", "approximate")
 
 _DEFAULT_K = 5
 _MOST_K = 2**31 - 1
@@ -46,6 +47,7 @@ class Options:
     k: int
     temperature: float
     precision: str
+    method: str
 
     @classmethod
     def checked(
@@ -57,13 +59,14 @@ class Options:
         k: int | None = None,
         temperature: float | None = None,
         precision: str = "auto",
+        method: str = "auto",
     ) -> Options:
         """Return the options, or raise what is wrong with them.
 
         Raises
         ------
         UnknownNameError
-            For an unknown kernel, direction, normalize, center or precision.
+            For an unknown kernel, direction, normalize, center, precision or method.
         ValueError
             For a parameter out of range, or one that the kernel does not have.
 
@@ -78,6 +81,7 @@ class Options:
         if normalize is not None:
             check_choice(normalize, ("tokens",), "normalize")
         check_choice(precision, PRECISIONS, "precision")
+        check_choice(method, METHODS, "method")
         _refuse_foreign(info, {"k": k, "temperature": temperature})
         return cls(
             info,
@@ -87,12 +91,13 @@ class Options:
             _DEFAULT_K if k is None else _checked_k(k),
             _DEFAULT_TEMPERATURE if temperature is None else _checked_temperature(temperature),
             precision,
+            method,
         )
 
-    def core(self) -> tuple[str, str, str | None, int, float, str]:
+    def core(self) -> tuple[str, str, str | None, int, float, str, str]:
         """Return the options as the Rust side takes them."""
         name, numbers = self.info.name, (self.k, self.temperature)
-        return (name, self.direction, self.normalize, *numbers, self.precision)
+        return (name, self.direction, self.normalize, *numbers, self.precision, self.method)
 
     def recorded(self) -> dict[str, Any]:
         """Return what the result keeps: names, parameters of the kernel, the centre asked for."""

@@ -1,8 +1,9 @@
-"""The nearest sources of a target among very many: candidates by sketches, order by the kernel."""
+"""The nearest sources of a target: candidates by sketches or by a bound, order by the kernel."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from kinatlas._frames import Tabular
 from kinatlas.errors import DTypeError, ShapeError
 from kinatlas.similarity.blocks import plan_blocks
 from kinatlas.similarity.compute import tokens_of
+from kinatlas.similarity.pruning import coarse_scores
 from kinatlas.similarity.sketches import Sketches
 from kinatlas.tasks import Atlas
 
@@ -33,7 +35,7 @@ class Nearest(Tabular):
     scores
         Exact scores [n_targets, k] of the kernel.
     n_scored
-        Exact scores computed, against ``n_pairs`` of an exhaustive search.
+        Exact scores computed; the others of ``n_pairs`` were skipped.
     """
 
     targets: tuple[str, ...]
@@ -67,6 +69,9 @@ def nearest_sources(
 ) -> Nearest:
     """Return the ``k`` best sources of every target, scored exactly among the candidates.
 
+    Without sketches and candidates the answer is that of ranking all sources, ties included, in the
+    order of the atlas: sources that a coarse score with its bound rules out are not scored exactly.
+
     A sketch estimates one kernel, mean-type ones, but may propose candidates for any: whether the
     true best are among them is what recall measures, so measure it on some targets of yours.
 
@@ -82,12 +87,12 @@ def nearest_sources(
         Places of candidates among the sources [n_targets, n_candidates], from an index of your
         own (faiss, LanceDB), instead of sketches; -1 is no candidate.
     k, n_candidates
-        Sources to return, and to score exactly, for each target.
+        Sources to return, and to score exactly, for each target; the second for sketches alone.
 
     Raises
     ------
     ShapeError
-        If neither or both of sketches and candidates are given, sketches are of other sources,
+        If both sketches and candidates are given, sketches are of other sources,
         candidates are no places among the sources, or there are fewer than ``k`` of them.
     SpaceError, UnknownNameError, ValueError
         As ``similarity_matrix``.
@@ -100,33 +105,48 @@ def nearest_sources(
     >>> found = nearest_sources(atlas, atlas, kernel="max_pairwise", sketches=sketches, k=1)
     >>> found.sources
     (('rte',), ('mnli',), ('rte',))
+    >>> nearest_sources(atlas, atlas, kernel="max_pairwise", k=1).sources
+    (('rte',), ('mnli',), ('rte',))
     """
     n_threads, k = check_n_threads(n_threads), check_whole(k, "k")
     n_candidates = check_whole(n_candidates, "n_candidates")
     sources, targets = tokens_of(sources, "sources"), tokens_of(targets, "targets")
     check_same_space(sources.space, targets.space, "sources", "targets")
-    if (sketches is None) == (candidates is None):
+    if not (sketches is None or candidates is None):
         raise ShapeError("give either sketches of the sources or candidates, and not both")
     _check_sketches(sketches, sources)
     plan = plan_blocks(sources, targets, kernel=kernel, **options)
     wanted = set(targets.names)
     places = {name: place for place, name in enumerate(sources.names) if name in wanted}
     names, scores, n_scored = [], np.empty((len(targets), k)), 0
+    coarse = None
     if sketches is not None:
         # One more, because a target may be among the sources itself.
         proposals = _by_sketches(targets, sketches, n_candidates + 1, n_threads)
-    else:
+    elif candidates is not None:
         proposals, n_candidates = _given(candidates, len(targets), len(sources))
+    else:
+        coarse = coarse_scores(targets, sources, plan, n_threads)
+        every = np.arange(len(sources))
+        proposals, n_candidates = np.broadcast_to(every, (len(targets), len(every))), len(every)
+
+    def score(row: int, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        # So few pairs cost less than waking other threads for them.
+        return plan.compute_some(row, chosen, sources, targets, n_threads=n_threads or 1)
+
     for row, proposed in enumerate(proposals):
         own = places.get(targets.names[row], -1)
-        others = proposed[(proposed >= 0) & (proposed != own)]
-        chosen = np.unique(others[:n_candidates])
+        if coarse is not None:
+            chosen, exact = coarse.candidates(row, own, k, partial(score, row))
+        else:
+            others = proposed[(proposed >= 0) & (proposed != own)]
+            chosen = np.unique(others[:n_candidates])
         if len(chosen) < k:
             raise ShapeError(
                 f"target {targets.names[row]!r}: {len(chosen)} candidates, expected at least k={k}"
             )
-        # So few pairs cost less than waking other threads for them.
-        exact = plan.compute_some(row, chosen, sources, targets, n_threads=n_threads or 1)
+        if coarse is None:
+            exact = score(row, chosen)
         # Stable over ascending places: equal scores keep the order of the atlas.
         best = np.argsort(-exact, kind="stable")[:k]
         names.append(tuple(sources.names[place] for place in chosen[best]))

@@ -40,6 +40,7 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512bf16;
+mod chains;
 mod kernel;
 mod pairs;
 mod peak;
@@ -48,6 +49,7 @@ mod reduce;
 #[cfg(target_arch = "x86_64")]
 mod transpose;
 
+pub use chains::{PAIRS, Rows as PairRows};
 pub use kernel::{Tile, With};
 pub use pairs::rounded as rounded_to_bf16;
 pub use peak::peak;

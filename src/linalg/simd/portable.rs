@@ -26,7 +26,7 @@ pub const KERNEL: Kernel = Kernel {
 
 // Fused where the target fuses in hardware; the library's software version would be far slower.
 #[inline(always)]
-fn multiply_add(sum: f32, left: f32, right: f32) -> f32 {
+pub fn multiply_add(sum: f32, left: f32, right: f32) -> f32 {
     if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
         left.mul_add(right, sum)
     } else {

@@ -3,11 +3,11 @@
 use super::Reduction;
 
 /// Half the distance from 1 to the next `f32`.
-const UNIT: f64 = f32::EPSILON as f64 / 2.0;
+pub const UNIT: f64 = f32::EPSILON as f64 / 2.0;
 
 /// Roundings beside those of the sum itself: two tokens that were moved or rounded to `f32`, two
 /// norms of five each, the scale, the product with it, and one for all that happens in `f64`.
-const BESIDE: f64 = 15.0;
+pub const BESIDE: f64 = 15.0;
 
 /// Bound on the error of every score. A sum of `dim` products, each fused or not, is off by at
 /// most `gamma |p| . |q|`, and `|p| . |q|` is at most the product of the norms: Higham 2002,
@@ -102,7 +102,7 @@ mod tests {
             rounds: true,
         };
         let reduction = Reduction::of(settings).unwrap();
-        scores(path, &sides, settings, reduction, &Monitor::default()).unwrap()
+        scores(path, None, &sides, settings, reduction, &Monitor::default()).unwrap()
     }
 
     proptest! {

@@ -86,13 +86,7 @@ impl Gather<'_> {
     }
 
     fn mean_of_best(&self, best: &[f32], scales: &[f64]) -> f64 {
-        let bound = if self.pairs.is_cosine {
-            1.0
-        } else {
-            f64::INFINITY
-        };
-        let scaled = best.iter().zip(scales);
-        mean(scaled.map(|(&best, scale)| (f64::from(best) * scale).clamp(-bound, bound)))
+        mean_of_best(best, scales, self.pairs.is_cosine)
     }
 
     // Cells of this prompt and some groups: block, piece, group.
@@ -176,6 +170,13 @@ impl Gather<'_> {
         }
         self.mean_of_best(&merged, &scales)
     }
+}
+
+/// Mean over the tokens of a prompt of their best scores, each multiplied by what belongs to the token.
+pub fn mean_of_best(best: &[f32], scales: &[f64], is_cosine: bool) -> f64 {
+    let bound = if is_cosine { 1.0 } else { f64::INFINITY };
+    let scaled = best.iter().zip(scales);
+    mean(scaled.map(|(&best, scale)| (f64::from(best) * scale).clamp(-bound, bound)))
 }
 
 /// Mean in eight running sums by position: an order that the prompt alone fixes.

@@ -24,6 +24,7 @@ mod order;
 mod pairs;
 mod rows;
 mod scores;
+pub mod screen;
 mod stream;
 
 pub use bound::error_bound;

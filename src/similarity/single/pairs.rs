@@ -24,13 +24,13 @@ use crate::linalg::simd::Path;
 use crate::threads::Monitor;
 
 /// Bytes of packed seekers at a time.
-const BATCH_BYTES: usize = 24 << 20;
+pub const BATCH_BYTES: usize = 24 << 20;
 /// Bytes of the other side at a time.
-const CHUNK_BYTES: usize = 12 << 20;
+pub const CHUNK_BYTES: usize = 12 << 20;
 /// The same where nothing of it is copied: so much that waiting for the last block costs nothing.
 const STREAM_BYTES: usize = 128 << 20;
 /// Intermediate numbers, one per seeking token and prompt, at a time.
-const CELLS: usize = 4 << 20;
+pub const CELLS: usize = 4 << 20;
 /// Panels of one item: 4 x 24 tiles of 14 x 32 x 768 take half a millisecond.
 const GROUP: usize = 4;
 /// The same where products are made in parts, and a block is several times what a cache holds.

@@ -2,6 +2,7 @@
 
 use super::pairs::{AllPairs, Found};
 use super::rows::Rows;
+use super::screen::{self, Screen};
 use super::{Reduction, error_bound};
 use crate::error::Result;
 use crate::linalg::simd::Path;
@@ -39,9 +40,12 @@ impl Reduction {
     }
 }
 
-/// Scores `[n_targets, n_sources]` by `path`, and a bound on their error.
+/// Scores `[n_targets, n_sources]` by `path`, after the look of a screen if there is one, and a bound
+/// on their error. Where the leader of an uncertified screen is taken for the best, two bounds of the
+/// screen and of the chain may lie between them.
 pub fn scores(
     path: Path,
+    screen: Option<&Screen>,
     sides: &StoredSides<'_>,
     settings: &Settings,
     reduction: Reduction,
@@ -68,23 +72,38 @@ pub fn scores(
         monitor,
     };
     let mut found = match sides.targets {
-        None if reduction == Reduction::Best => mirrored(&pairs, settings.direction)?,
-        _ => directed(&pairs, settings.direction)?,
+        None if reduction == Reduction::Best => mirrored(&pairs, screen, settings.direction)?,
+        _ => directed(&pairs, screen, settings.direction)?,
     };
     replace_extraordinary(&mut found, sides, settings, monitor)?;
     let rounded = sides.rounds.then_some(found.moved);
     let bound = error_bound(sources.dim(), found.largest, rounded, reduction, is_cosine);
-    Ok((found.forth, bound))
+    let missed = match screen {
+        Some(screen) if !screen.is_certified => {
+            let screened = Some(found.moved);
+            2.0 * (bound
+                + error_bound(sources.dim(), found.largest, screened, reduction, is_cosine))
+        }
+        _ => 0.0,
+    };
+    Ok((found.forth, bound + missed))
+}
+
+fn run(pairs: &AllPairs<'_>, screen: Option<&Screen>) -> Result<Found> {
+    let screened = screen
+        .map(|screen| screen::run(pairs, screen))
+        .transpose()?;
+    screened.flatten().map_or_else(|| pairs.run(), Ok)
 }
 
 // Each pair of one side is multiplied once: products and maxima do not depend on who looks.
-fn mirrored(pairs: &AllPairs<'_>, direction: Direction) -> Result<Found> {
+fn mirrored(pairs: &AllPairs<'_>, screen: Option<&Screen>, direction: Direction) -> Result<Found> {
     let pairs = AllPairs {
         both: true,
         mirrored: true,
         ..*pairs
     };
-    let mut found = pairs.run()?;
+    let mut found = run(&pairs, screen)?;
     let n_tasks = pairs.seekers.n_tasks();
     let turned = |cell: usize| cell % n_tasks * n_tasks + cell / n_tasks;
     let back = (0..found.forth.len()).map(|cell| found.forth[turned(cell)]);
@@ -99,9 +118,9 @@ fn mirrored(pairs: &AllPairs<'_>, direction: Direction) -> Result<Found> {
     Ok(found)
 }
 
-fn directed(pairs: &AllPairs<'_>, direction: Direction) -> Result<Found> {
+fn directed(pairs: &AllPairs<'_>, screen: Option<&Screen>, direction: Direction) -> Result<Found> {
     match direction {
-        Direction::SourceToTarget => pairs.run(),
+        Direction::SourceToTarget => run(pairs, screen),
         Direction::TargetToSource => {
             let turned = AllPairs {
                 seekers: pairs.partners,
@@ -109,7 +128,7 @@ fn directed(pairs: &AllPairs<'_>, direction: Direction) -> Result<Found> {
                 ..*pairs
             };
             let (n_targets, n_sources) = (pairs.partners.n_tasks(), pairs.seekers.n_tasks());
-            let found = turned.run()?;
+            let found = run(&turned, screen)?;
             let place = |cell: usize| cell % n_sources * n_targets + cell / n_sources;
             let cells = 0..found.forth.len();
             Ok(Found {
@@ -125,7 +144,7 @@ fn directed(pairs: &AllPairs<'_>, direction: Direction) -> Result<Found> {
                 both: true,
                 ..*pairs
             };
-            let mut found = both.run()?;
+            let mut found = run(&both, screen)?;
             halve(&mut found.forth, &found.back);
             Ok(found)
         }
@@ -135,7 +154,7 @@ fn directed(pairs: &AllPairs<'_>, direction: Direction) -> Result<Found> {
                 ..*pairs
             };
             let mut found = silent.run()?;
-            let back = directed(pairs, Direction::TargetToSource)?;
+            let back = directed(pairs, None, Direction::TargetToSource)?;
             halve(&mut found.forth, &back.forth);
             Ok(found)
         }

@@ -62,7 +62,7 @@ fn scored(
         rounds: false,
     };
     let reduction = Reduction::of(settings).unwrap();
-    scores(path, &sides, settings, reduction, &Monitor::default()).unwrap()
+    scores(path, None, &sides, settings, reduction, &Monitor::default()).unwrap()
 }
 
 fn in_double(
@@ -178,7 +178,7 @@ fn a_side_against_itself_has_the_bits_of_two_equal_sides() {
             rounds: false,
         };
         let monitor = Monitor::default();
-        let found = scores(path, &sides, &settings, Reduction::Best, &monitor).unwrap();
+        let found = scores(path, None, &sides, &settings, Reduction::Best, &monitor).unwrap();
         let expected = scored(path, &side, &side, &settings, Normalize::Tokens);
         assert_eq!(found, expected, "{path:?} {direction:?}");
         assert_eq!(monitor.done(), 121);

@@ -1,0 +1,156 @@
+//! Whole prompts of one side, twice: as the exact chain reads them, and rounded to bfloat16 and packed
+//! as the screen multiplies them, with what rounding did to each token.
+
+use std::ops::Range;
+
+use super::super::norms::Norms;
+use super::super::rows::Rows;
+use crate::linalg::simd::{Path, Tile};
+use crate::linalg::{Aligned, round_row, row_squares};
+
+/// Norms and moves are rounded up, by more than all roundings on the way to them together.
+const UP: f64 = 1.00002;
+
+/// How the screen packs a side.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Role {
+    /// Tokens in lanes, `[panel][words][lanes]`.
+    Lanes,
+    /// Tokens that are broadcast, tile after tile.
+    Tiles,
+}
+
+/// Consecutive whole prompts.
+#[derive(Debug)]
+pub struct Side<'a> {
+    /// Numbers of the prompts.
+    pub tasks: Range<usize>,
+    /// Their rows.
+    pub rows: Range<usize>,
+    /// What was seen of them.
+    pub norms: Norms,
+    /// What scores are multiplied by, as tiles do.
+    pub scales: Vec<f32>,
+    /// Norms, rounded up.
+    pub lengths: Vec<f32>,
+    /// Parts of norms by which rounding moved tokens, rounded up.
+    pub moved: Vec<f32>,
+    /// The largest of them.
+    pub most_moved: f32,
+    lying: &'a [f32],
+    copied: Aligned,
+    packed: Aligned,
+    piece: usize,
+    dim: usize,
+}
+
+impl<'a> Side<'a> {
+    /// Looks at prompts `tasks`, rounds and packs them.
+    pub fn new(screen: Path, side: &Rows<'a>, tasks: Range<usize>, role: Role) -> Self {
+        let dim = side.dim();
+        let rows = side.offsets()[tasks.start]..side.offsets()[tasks.end];
+        let norms = side.norms(&rows);
+        let (lying, mut copied) = match side.lying(&rows) {
+            Some(values) => (values, Aligned::unset(0)),
+            None => (&[][..], Aligned::unset(rows.len() * dim)),
+        };
+        if lying.is_empty() {
+            let mut scratch = Vec::new();
+            let values = side.read(&rows, &mut scratch);
+            copied.as_mut_slice().copy_from_slice(values);
+        }
+        let values = if lying.is_empty() {
+            copied.as_slice()
+        } else {
+            lying
+        };
+        let height = match role {
+            Role::Lanes => screen.lanes(),
+            Role::Tiles => screen.rows(),
+        };
+        let piece = height * screen.words(dim);
+        let mut packed = Aligned::unset(rows.len().div_ceil(height) * piece);
+        let mut squares = vec![0.0; rows.len()];
+        row_squares(values, dim, &mut squares);
+        let mut moved = Vec::with_capacity(rows.len());
+        let mut rounded = Vec::new();
+        let pieces = packed.as_mut_slice().chunks_exact_mut(piece);
+        for (values, packed) in values.chunks(height * dim).zip(pieces) {
+            rounded.clear();
+            rounded.extend_from_slice(values);
+            for row in rounded.chunks_exact_mut(dim) {
+                let square = squares[moved.len()];
+                let error = round_row(row);
+                moved.push(part(error, square));
+            }
+            match role {
+                Role::Lanes => screen.pack_panel(&rounded, dim, packed),
+                Role::Tiles => screen.pack_tile(&rounded, dim, packed),
+            }
+        }
+        Self {
+            tasks,
+            rows,
+            scales: norms.scales.iter().map(|&scale| scale as f32).collect(),
+            lengths: squares
+                .iter()
+                .map(|square| (square.sqrt() * UP) as f32)
+                .collect(),
+            most_moved: moved.iter().copied().fold(0.0, f32::max),
+            moved,
+            norms,
+            lying,
+            copied,
+            packed,
+            piece,
+            dim,
+        }
+    }
+
+    /// The token of row `row`, counted from the first.
+    pub fn token(&self, row: usize) -> &[f32] {
+        &self.values()[row * self.dim..][..self.dim]
+    }
+
+    /// All tokens.
+    pub fn values(&self) -> &[f32] {
+        if self.lying.is_empty() {
+            self.copied.as_slice()
+        } else {
+            self.lying
+        }
+    }
+
+    /// Panel or tile number `index`.
+    pub fn packed(&self, index: usize) -> &[f32] {
+        &self.packed.as_slice()[index * self.piece..][..self.piece]
+    }
+
+    /// The same for the multiplying side.
+    pub fn tile(&self, index: usize) -> Tile<'_> {
+        Tile::Packed(self.packed(index))
+    }
+
+    /// Rows of every prompt, counted from the first.
+    pub fn prompts(&self, offsets: &[usize]) -> Vec<Range<usize>> {
+        let bounds = &offsets[self.tasks.start..=self.tasks.end];
+        let first = self.rows.start;
+        bounds
+            .windows(2)
+            .map(|pair| pair[0] - first..pair[1] - first)
+            .collect()
+    }
+}
+
+// A token that rounding throws further than this is out of the ordinary range, and its prompt compared
+// in `f64`; it should not widen the bounds of others.
+const FAR: f64 = 1.0 / 64.0;
+
+fn part(error: f64, square: f64) -> f32 {
+    let moved = (error / square).sqrt();
+    if square > 0.0 && moved < FAR {
+        (moved * UP) as f32
+    } else {
+        0.0
+    }
+}

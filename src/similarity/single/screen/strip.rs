@@ -1,0 +1,129 @@
+//! A stretch of lanes against a stretch of rows, small enough for its scores to stay in the
+//! second-level cache while they are looked at twice.
+
+use std::ops::Range;
+
+use super::bound::reach;
+use super::side::Side;
+use crate::linalg::Aligned;
+use crate::linalg::simd::{Path, With};
+
+/// A lane and a row, counted from the first of the strip.
+pub type Pair = (u32, u32);
+
+/// What the screen found, and everything that turns it into bounds.
+pub struct Strip<'a> {
+    pub lanes: &'a Side<'a>,
+    pub rows: &'a Side<'a>,
+    /// Lanes of the strip, counted from the first of the side; all but the last panel are full.
+    pub lane_range: Range<usize>,
+    /// Rows of the strip, likewise.
+    pub row_range: Range<usize>,
+    /// Prompts that the rows belong to, each with its rows here.
+    pub partners: Vec<(usize, Range<usize>)>,
+    /// Prompts that the lanes belong to, each with its lanes here.
+    pub seekers: Vec<(usize, Range<usize>)>,
+    /// Lanes of a panel.
+    pub width: usize,
+    /// Products `[panel][padded row][lane]`; minus infinity where they are decided.
+    pub raw: Aligned,
+    /// Rows of a panel with those that fill up the last tile.
+    pub padded: usize,
+    /// What bounds each row, and each lane where rows look for partners too.
+    pub row_reach: Vec<f32>,
+    pub lane_reach: Vec<f32>,
+}
+
+impl<'a> Strip<'a> {
+    /// Multiplies the rounded tokens of panels `panels` and tiles `tiles`.
+    pub fn new(
+        screen: Path,
+        (lanes, rows): (&'a Side<'a>, &'a Side<'a>),
+        (seekers, partners): (&[Range<usize>], &[Range<usize>]),
+        (panels, tiles): (Range<usize>, Range<usize>),
+        gamma: f64,
+    ) -> Self {
+        let (width, height) = (screen.lanes(), screen.rows());
+        let lane_range = panels.start * width..(panels.end * width).min(lanes.rows.len());
+        let row_range = tiles.start * height..(tiles.end * height).min(rows.rows.len());
+        let padded = tiles.len() * height;
+        let mut raw = Aligned::unset(panels.len() * padded * width);
+        let ones = vec![1.0; height];
+        let mut scores = raw.as_mut_slice().chunks_exact_mut(width * height);
+        for panel in panels {
+            let panel = lanes.packed(panel);
+            for (tile, scores) in tiles.clone().zip(&mut scores) {
+                screen.scores(panel, rows.tile(tile), With::scales(&ones), scores);
+            }
+        }
+        Self {
+            row_reach: reaches(rows, &row_range, lanes.most_moved, gamma),
+            lane_reach: reaches(lanes, &lane_range, rows.most_moved, gamma),
+            partners: within(partners, &row_range),
+            seekers: within(seekers, &lane_range),
+            lanes,
+            rows,
+            lane_range,
+            row_range,
+            width,
+            raw,
+            padded,
+        }
+    }
+
+    /// Panels of the strip.
+    pub fn n_panels(&self) -> usize {
+        self.lane_range.len().div_ceil(self.width)
+    }
+
+    /// Lanes of panel `panel` that hold a token, counted from the first of the strip.
+    pub fn lanes_of(&self, panel: usize) -> Range<usize> {
+        panel * self.width..((panel + 1) * self.width).min(self.lane_range.len())
+    }
+
+    /// Rows `rows` of panel `panel`, `[row][lane]`.
+    pub fn scores(&self, panel: usize, rows: &Range<usize>) -> &[f32] {
+        let start = (panel * self.padded + rows.start) * self.width;
+        &self.raw.as_slice()[start..start + rows.len() * self.width]
+    }
+
+    /// Leaves a pair out of every later look.
+    pub fn settle(&mut self, (lane, row): Pair) {
+        let (panel, lane) = (lane as usize / self.width, lane as usize % self.width);
+        let at = (panel * self.padded + row as usize) * self.width + lane;
+        self.raw.as_mut_slice()[at] = f32::NEG_INFINITY;
+    }
+
+    /// Scales of the rows here, as tiles use them.
+    pub fn row_scales(&self) -> &[f32] {
+        &self.rows.scales[self.row_range.clone()]
+    }
+
+    /// Scales of the lanes here.
+    pub fn lane_scales(&self) -> &[f32] {
+        &self.lanes.scales[self.lane_range.clone()]
+    }
+}
+
+fn reaches(side: &Side<'_>, range: &Range<usize>, most: f32, gamma: f64) -> Vec<f32> {
+    let each = |at: usize| {
+        reach(
+            side.scales[at],
+            side.lengths[at],
+            side.moved[at],
+            most,
+            gamma,
+        )
+    };
+    range.clone().map(each).collect()
+}
+
+// Prompts that have something in `here`: their numbers, and where, counted from its start.
+fn within(prompts: &[Range<usize>], here: &Range<usize>) -> Vec<(usize, Range<usize>)> {
+    let clipped = prompts.iter().enumerate().map(|(number, rows)| {
+        let start = rows.start.clamp(here.start, here.end);
+        let end = rows.end.clamp(here.start, here.end);
+        (number, start - here.start..end - here.start)
+    });
+    clipped.filter(|(_, rows)| !rows.is_empty()).collect()
+}
