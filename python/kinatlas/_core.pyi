@@ -190,14 +190,18 @@ def _simd_paths() -> tuple[str, list[str], str, list[str]]: ...
 _Frame: TypeAlias = tuple[_Floats, _Whole]
 
 def fit_frame(sources: _PackedTokens, center: str | _Floats | None = None) -> _Frame: ...
+
+# The sum of the tokens of every task [n_tasks * dim]; the mean token of such sums [n_tasks, dim].
+def sum_tokens(sources: _PackedTokens) -> _Floats: ...
+def mean_token(sums: _Floats, n_tokens: int) -> _Floats: ...
 def decide_center(
     sources: _PackedTokens, targets: _PackedTokens | None = None
 ) -> tuple[bool, str, _Alignment]: ...
 
-# returns scores [n_targets * n_sources]
+# returns scores [n_targets * n_sources]; targets None means the sources, at half the cost
 def block_scores(
     sources: _PackedTokens,
-    targets: _PackedTokens,
+    targets: _PackedTokens | None,
     options: _KernelOptions,
     frame: _Frame,
     n_threads: int | None = None,
@@ -228,9 +232,14 @@ def sketch_updates(
     tasks: Sequence[Any], size: tuple[int, int], n_threads: int | None = None
 ) -> npt.NDArray[np.float32]: ...
 
+# Of every row, without the target's own column: number of scores, the smallest, the largest.
+_Spreads: TypeAlias = Sequence[tuple[int, float, float]]
+
+def score_spreads(scores: _Floats, own: Sequence[int | None]) -> list[tuple[int, float, float]]: ...
+
 # returns the saturation and the numbers of constant rows.
 def score_saturation(
-    scores: _Floats, own: list[int | None], range: tuple[float, float] | None = None
+    spreads: _Spreads, range: tuple[float, float] | None = None
 ) -> tuple[float | None, list[int]]: ...
 def kernels() -> list[dict[str, Any]]: ...
 

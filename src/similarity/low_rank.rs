@@ -9,7 +9,8 @@
 //! Zero rows   a module that one side lacks adds 0; a zero update has cosine 0 with everything
 //! NaN         refused at the door; a sum that overflows is an error
 //! Precision   stored f16, f32 or f64, all products and sums in f64
-//! Cost        rank1 rank2 (n_in + n_out) multiplications per module; B A is never formed
+//! Cost        rank1 rank2 (n_in + n_out) multiplications per module; B A is never formed, factors
+//!             of many tasks are stacked into one product
 //!
 //! The identity is the cyclic trace, tr(A1^T B1^T B2 A2) = tr((A1 A2^T)^T (B1^T B2)). Comparing
 //! the concatenated factors instead gives no answer about the update: the same B A has many
@@ -17,13 +18,12 @@
 
 mod grid;
 mod sketch;
+mod stack;
 
 use half::f16;
 
 use crate::element::Element;
 use crate::error::{Error, Result};
-use crate::linalg::{Inner, TokenPanels, for_each_tile};
-use crate::tokens::TokenMatrix;
 
 pub use grid::{Updates, matrix, modules};
 pub use sketch::sketch;
@@ -93,70 +93,6 @@ pub struct Factors<'a> {
     pub sizes: [usize; 3],
     /// The number in front.
     pub scale: f64,
-}
-
-/// Factors laid out for the product.
-struct Packed {
-    a: TokenPanels,
-    b: TokenPanels,
-    scale: f64,
-}
-
-impl Packed {
-    fn new(factors: &Factors<'_>) -> Result<Self> {
-        let [rank, n_in, n_out] = factors.sizes;
-        let a = factors.a.widen();
-        let b = transposed(&factors.b.widen(), rank);
-        if rank == 0 || a.len() != rank * n_in || b.len() != rank * n_out {
-            return Err(Error::Shape(format!(
-                "factors hold {} and {} numbers, expected rank {rank} times {n_in} and {n_out}",
-                a.len(),
-                b.len()
-            )));
-        }
-        let (a, b) = (TokenMatrix::new(&a, n_in)?, TokenMatrix::new(&b, n_out)?);
-        Ok(Self {
-            a: TokenPanels::pack(a),
-            b: TokenPanels::pack(b),
-            scale: factors.scale,
-        })
-    }
-
-    fn rank(&self) -> usize {
-        self.a.n_tokens()
-    }
-}
-
-/// `[n_out, rank]` to `[rank, n_out]`.
-fn transposed(values: &[f64], rank: usize) -> Vec<f64> {
-    let columns = (0..rank).flat_map(|column| values.iter().skip(column).step_by(rank));
-    columns.copied().collect()
-}
-
-/// Inner product of two updates of one module.
-fn inner(source: &Packed, target: &Packed) -> f64 {
-    let (a, b) = (cross(&source.a, &target.a), cross(&source.b, &target.b));
-    let n_columns = target.rank();
-    let by_rows = a.iter().zip(&b).fold(0.0, |sum, (a, b)| sum + a * b);
-    // Swapping the two updates transposes both matrices. Adding once by rows and once by columns
-    // makes the result the same bit for bit, whichever task comes first.
-    let by_columns = (0..n_columns)
-        .flat_map(|column| (column..a.len()).step_by(n_columns))
-        .fold(0.0, |sum, index| sum + a[index] * b[index]);
-    source.scale * target.scale * (0.5 * (by_rows + by_columns))
-}
-
-/// `[rank_source, rank_target]` inner products of the rows of A, or of the columns of B.
-fn cross(rows: &TokenPanels, columns: &TokenPanels) -> Vec<f64> {
-    let n_columns = columns.n_tokens();
-    let mut products = vec![0.0; rows.n_tokens() * n_columns];
-    for_each_tile(rows, columns, Inner, |tile| {
-        for (offset, row) in tile.rows().enumerate() {
-            let start = (tile.first_row + offset) * n_columns + tile.first_column;
-            products[start..start + row.len()].copy_from_slice(row);
-        }
-    });
-    products
 }
 
 #[cfg(test)]

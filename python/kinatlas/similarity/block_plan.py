@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -16,12 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from kinatlas import _core
-from kinatlas.errors import DTypeError, NonFiniteError, ShapeError
+from kinatlas.errors import DTypeError, ShapeError
 from kinatlas.similarity.frames import Frame
 from kinatlas.similarity.options import Options
+from kinatlas.similarity.parts import packed_tasks
 from kinatlas.tasks import Atlas, LowRankAtlas
+from kinatlas.tasks.mapping import let_go
 
-__all__ = ["AnyAtlas", "Block", "BlockPlan", "packed_tasks", "within"]
+__all__ = ["AnyAtlas", "Block", "BlockPlan", "within"]
 
 AnyAtlas: TypeAlias = Atlas | LowRankAtlas
 
@@ -80,6 +82,8 @@ class BlockPlan:
     n_targets: int
     n_sources: int
     block_shape: tuple[int, int]
+    #: Whether the sources are compared among themselves.
+    is_square: bool = False
 
     def __iter__(self) -> Iterator[Block]:
         """Give every block, row by row."""
@@ -121,13 +125,13 @@ class BlockPlan:
                 f"got {len(rows)} targets and {len(sources)} sources, the plan was made for "
                 f"{self.n_targets} and {self.n_sources}"
             )
+        is_diagonal = targets is None and block.rows == block.cols
         if self.modules is not None and _both(rows, sources, LowRankAtlas):
-            return _core.low_rank_matrix(
-                _updates(rows, block.rows)._aligned(self.modules),
-                _updates(sources, block.cols)._aligned(self.modules),
-                self.kernel,
-                n_threads,
-            )
+            columns = _updates(sources, block.cols)._aligned(self.modules)
+            if is_diagonal:
+                return _core.low_rank_matrix(columns, None, self.kernel, n_threads)
+            theirs = _updates(rows, block.rows)._aligned(self.modules)
+            return _core.low_rank_matrix(theirs, columns, self.kernel, n_threads)
         if self.options is not None and self.frame is None:
             raise ShapeError(
                 "this plan was read from a folder, which does not keep the origin; "
@@ -138,14 +142,40 @@ class BlockPlan:
                 f"this plan compares {'tokens' if self.modules is None else 'low-rank updates'}, "
                 f"got {type(sources).__name__} and {type(rows).__name__}"
             )
-        scores = _core.block_scores(
-            packed_tasks(sources, block.cols),
-            packed_tasks(rows, block.rows),
-            self.options.core(),
-            self.frame,
-            n_threads,
-        )
+        right = packed_tasks(sources, block.cols)
+        left = None if is_diagonal else packed_tasks(rows, block.rows)
+        scores = _core.block_scores(right, left, self.options.core(), self.frame, n_threads)
+        for part in (right, left or right):
+            let_go(part[0])
         return scores.reshape(block.shape)
+
+    def without_mirrors(self, blocks: Iterable[Block]) -> list[tuple[Block, Block | None]]:
+        """Return which blocks to compute, each with the one that its transposed scores fill too.
+
+        That is another block only where sources are compared among themselves by a kernel that
+        has no direction, on a square grid.
+
+        Examples
+        --------
+        >>> from kinatlas.similarity import plan_blocks
+        >>> atlas = Atlas.from_arrays({name: [[1.0, 0.0]] for name in ("mnli", "rte", "cb")})
+        >>> plan = plan_blocks(atlas, kernel="chamfer", block_size=2)
+        >>> [(one.name[:8], two and two.name[:8]) for one, two in plan.without_mirrors(plan)]
+        [('r0000000', None), ('r0000000', 'r0000002'), ('r0000002', None)]
+        """
+        wanted, chosen = dict.fromkeys(blocks), dict[Block, Block | None]()
+        for block in wanted:
+            twin = Block(block.cols, block.rows) if self._is_even() else block
+            if chosen.get(twin) is None or twin == block:
+                chosen[block] = twin if twin in wanted and twin != block else None
+        return list(chosen.items())
+
+    def _is_even(self) -> bool:
+        """Whether rows and columns exchanged give the same scores, block by block."""
+        if not self.is_square or len(set(self.block_shape)) > 1:
+            return False
+        options = self.options
+        return options is None or options.info.symmetric or options.direction == "symmetric"
 
     def compute_some(
         self,
@@ -195,21 +225,6 @@ def within(bounds: tuple[int, int], count: int) -> bool:
 
 def _both(rows: Any, columns: Any, kind: type) -> bool:
     return isinstance(rows, kind) and isinstance(columns, kind)
-
-
-def packed_tasks(atlas: Any, bounds: tuple[int, int]) -> tuple[Any, Any]:
-    """Return some tasks, packed; raises `NonFiniteError` for what a mapped file may hide."""
-    buffer, offsets = atlas._packed
-    start, stop = bounds
-    within = offsets[start : stop + 1] - offsets[start]
-    part = (np.asarray(buffer[int(offsets[start]) : int(offsets[stop])]), within)
-    found = _core.first_nonfinite(part)
-    if found is not None:
-        raise NonFiniteError(
-            f"task {atlas.names[start + found[0]]!r}: token {found[1]}, coordinate {found[2]} is "
-            "NaN or infinite; only finite numbers can be compared"
-        )
-    return part
 
 
 def _updates(atlas: Any, bounds: tuple[int, int]) -> LowRankAtlas:

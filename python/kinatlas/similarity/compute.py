@@ -131,6 +131,7 @@ def similarity_matrix(
     alpha: float | None = None,
     precision: str = "auto",
     diagnostics: bool = True,
+    max_memory: float | None = None,
     n_threads: int | None = None,
     progress: bool | None = None,
 ) -> SimilarityMatrix:
@@ -152,10 +153,13 @@ def similarity_matrix(
         depends on the targets.
     diagnostics
         False skips the look at the prompts, which may take longer than a few scores.
+    max_memory
+        Bytes to use beyond the scores, for an atlas opened in place by ``io.open_atlas``, larger
+        than memory or not; the same bits, and diagnostics of the scores alone. None is faster.
     n_threads
         Threads for this call; None takes `num_threads`. Any number gives the same bits.
     progress
-        True shows a bar (needs tqdm).
+        True shows a bar with rate and time left (needs tqdm).
 
     Returns
     -------
@@ -187,6 +191,16 @@ def similarity_matrix(
     rte   0.5000  1.0000
     """
     n_threads = check_n_threads(n_threads)
+    if max_memory is not None:
+        # Blocks are compared by this module's rules, so it is loaded before them.
+        from kinatlas.similarity.streaming import compare_in_blocks
+
+        if not is_task2vec(kernel):
+            _refuse_task2vec_options(kernel, trivial, alpha)
+        asked = _asked(direction, normalize, center, k, temperature, trivial, alpha)
+        asked |= {"precision": precision, "kernel": kernel, "max_memory": max_memory}
+        del asked["trivial"], asked["alpha"]
+        return compare_in_blocks(sources, targets, n_threads, progress, **asked)
     if isinstance(sources, LowRankAtlas):
         refuse_token_options(center, k, temperature)
         return compare_updates(sources, updates_of(targets), kernel, n_threads, progress)

@@ -1,0 +1,65 @@
+"""A comparison in bounded memory: block after block, into one array."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kinatlas._checks import check_n_threads
+from kinatlas._progress import bar
+from kinatlas.similarity.block_plan import AnyAtlas, Block, BlockPlan
+from kinatlas.similarity.blocks import merge_blocks, plan_blocks
+from kinatlas.similarity.diagnostics import warn_if_degenerate
+from kinatlas.similarity.matrix import SimilarityMatrix
+
+__all__ = ["compare_in_blocks"]
+
+_Computed = Iterator[tuple[Block, npt.NDArray[np.float64]]]
+
+
+def compare_in_blocks(
+    sources: AnyAtlas,
+    targets: AnyAtlas | None,
+    n_threads: int | None,
+    progress: bool | None,
+    **options: Any,
+) -> SimilarityMatrix:
+    """Return the matrix of `similarity_matrix`; options are those of `plan_blocks`.
+
+    Examples
+    --------
+    >>> from kinatlas import Atlas
+    >>> atlas = Atlas.from_arrays({"mnli": [[1.0, 0.0]], "rte": [[0.0, 1.0]]})
+    >>> compare_in_blocks(atlas, None, None, None, kernel="flatten", max_memory=1000).values
+    array([[1., 0.],
+           [0., 1.]])
+    """
+    n_threads = check_n_threads(n_threads)
+    plan = plan_blocks(sources, targets, **options)
+    with bar(progress, plan.n_targets * plan.n_sources) as report:
+        parts = _computed(plan, sources, targets, n_threads, report)
+        matrix = merge_blocks(plan, parts, sources, targets)
+    if plan.options is not None and isinstance(matrix.diagnostics, dict):
+        warn_if_degenerate(matrix.diagnostics, plan.options, 0, stacklevel=3)
+    return matrix
+
+
+def _computed(
+    plan: BlockPlan,
+    sources: AnyAtlas,
+    targets: AnyAtlas | None,
+    n_threads: int | None,
+    report: Callable[[int], object] | None,
+) -> _Computed:
+    n_done = 0
+    for block, twin in plan.without_mirrors(plan):
+        scores = plan.compute(block, sources, targets, n_threads=n_threads)
+        yield block, scores
+        if twin is not None:
+            yield twin, scores.T
+        n_done += block.n_pairs * (1 if twin is None else 2)
+        if report is not None:
+            report(n_done)
