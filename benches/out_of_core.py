@@ -44,7 +44,9 @@ def write(path: Path, n_bytes: float) -> int:
     }
     rng = np.random.default_rng(0)
     with path.open("wb") as file:
-        file.write(_header(ka.Atlas(names, "synthetic", "float32", origins, nothing, offsets), texts))
+        file.write(
+            _header(ka.Atlas(names, "synthetic", "float32", origins, nothing, offsets), texts)
+        )
         for start in range(0, n_tasks, 256):
             shape = (min(256, n_tasks - start), N_TOKENS, DIM)
             file.write((rng.random(shape, dtype=np.float32) - np.float32(0.5)).data)
@@ -90,6 +92,7 @@ def peak_rss() -> int:
 
 
 def main() -> None:
+    """Make the file, compare it in fresh processes, delete it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--folder", type=Path, default=Path("."))

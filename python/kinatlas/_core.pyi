@@ -144,6 +144,7 @@ def low_rank_matrix(
     kernel: str,
     n_threads: int | None = None,
     progress: _Progress | None = None,
+    precision: str = "float64",
 ) -> npt.NDArray[np.float64]: ...
 
 # Returns [n_modules, n_targets, n_sources].
@@ -153,6 +154,7 @@ def low_rank_modules(
     kernel: str,
     n_threads: int | None = None,
     progress: _Progress | None = None,
+    precision: str = "float64",
 ) -> npt.NDArray[np.float64]: ...
 
 # kernel, direction, normalize, k, temperature.
@@ -198,14 +200,15 @@ def decide_center(
     sources: _PackedTokens, targets: _PackedTokens | None = None
 ) -> tuple[bool, str, _Alignment]: ...
 
-# returns scores [n_targets * n_sources]; targets None means the sources, at half the cost
+# returns scores [n_targets * n_sources], and their error bound and path for float32 and bf16;
+# targets None means the sources, at half the cost
 def block_scores(
     sources: _PackedTokens,
     targets: _PackedTokens | None,
     options: _KernelOptions,
     frame: _Frame,
     n_threads: int | None = None,
-) -> _Floats: ...
+) -> tuple[_Floats, tuple[float, str] | None]: ...
 
 # returns whether tokens are multiplied in float32
 def multiplies_in_float32(

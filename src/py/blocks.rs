@@ -15,6 +15,9 @@ use crate::similarity::{
 /// Rows, one after the other, and how many rows were averaged into each.
 type Parts<'py> = (Bound<'py, PyArray1<f64>>, Bound<'py, PyArray1<i64>>);
 
+/// Scores; error bound and path of `f32`.
+type Scored<'py> = (Bound<'py, PyArray1<f64>>, Option<(f64, &'static str)>);
+
 #[pyfunction]
 #[pyo3(signature = (sources, center=None))]
 fn fit_frame<'py>(
@@ -79,16 +82,16 @@ fn block_scores<'py>(
     options: Options,
     frame: (PyReadonlyArray1<'py, f64>, PyReadonlyArray1<'py, i64>),
     n_threads: Option<usize>,
-) -> PyResult<Bound<'py, PyArray1<f64>>> {
+) -> PyResult<Scored<'py>> {
     let question = options.asking(None, false)?;
     let sources = sources.view()?;
     let targets = targets.as_ref().map(PackedTokens::view).transpose()?;
     let (rows, counts) = (frame.0.as_array().to_vec(), to_sizes(&frame.1));
-    let scores = detached(py, n_threads, None, |monitor| {
+    let (scores, single) = detached(py, n_threads, None, |monitor| {
         let frame = Frame::fitted(rows, sources.dim(), counts)?;
         part(sources, targets, &frame, &question, monitor)
     })?;
-    Ok(scores.to_pyarray(py))
+    Ok((scores.into_pyarray(py), single))
 }
 
 /// Whether tokens will be multiplied in float32.

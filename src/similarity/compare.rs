@@ -126,7 +126,7 @@ pub fn part(
     frame: &Frame,
     question: &Question,
     monitor: &Monitor,
-) -> Result<Vec<f64>> {
+) -> Result<(Vec<f64>, Option<Single>)> {
     let reduction = in_single(question, sources, targets)?;
     let sides = StoredSides {
         sources,
@@ -135,7 +135,7 @@ pub fn part(
         normalize: question.normalize,
         rounds: question.precision == Precision::Half,
     };
-    Ok(scored(&sides, &question.settings, reduction, monitor)?.0)
+    scored(&sides, &question.settings, reduction, monitor)
 }
 
 /// Whether tokens are multiplied in single precision.

@@ -8,7 +8,7 @@
 //!             (B G, G^-1 A) gives the same update
 //! Zero rows   a module that one side lacks adds 0; a zero update has cosine 0 with everything
 //! NaN         refused at the door; a sum that overflows is an error
-//! Precision   stored f16, f32 or f64, all products and sums in f64
+//! Precision   stored f16, f32 or f64, all products and sums in f64; `single` multiplies in f32
 //! Cost        rank1 rank2 (n_in + n_out) multiplications per module; B A is never formed, factors
 //!             of many tasks are stacked into one product
 //!
@@ -17,6 +17,7 @@
 //! factorisations, whose concatenations may even point in opposite directions.
 
 mod grid;
+mod single;
 mod sketch;
 mod stack;
 
@@ -25,7 +26,7 @@ use half::f16;
 use crate::element::Element;
 use crate::error::{Error, Result};
 
-pub use grid::{Updates, matrix, modules};
+pub use grid::{Asked, Updates, matrix, modules};
 pub use sketch::sketch;
 
 /// Which number is made of the inner products.
@@ -69,6 +70,14 @@ pub enum Numbers<'a> {
 }
 
 impl Numbers<'_> {
+    fn len(self) -> usize {
+        match self {
+            Numbers::F16(values) => values.len(),
+            Numbers::F32(values) => values.len(),
+            Numbers::F64(values) => values.len(),
+        }
+    }
+
     fn widen(self) -> Vec<f64> {
         match self {
             Numbers::F16(values) => widen(values),
@@ -80,6 +89,19 @@ impl Numbers<'_> {
 
 fn widen<E: Element>(values: &[E]) -> Vec<f64> {
     values.iter().map(|value| value.widen()).collect()
+}
+
+impl Factors<'_> {
+    fn check(&self) -> Result<()> {
+        let [rank, n_in, n_out] = self.sizes;
+        let (a, b) = (self.a.len(), self.b.len());
+        if rank * n_in * n_out == 0 || a != rank * n_in || b != rank * n_out {
+            return Err(Error::Shape(format!(
+                "factors hold {a} and {b} numbers, expected rank {rank} times {n_in} and {n_out}"
+            )));
+        }
+        Ok(())
+    }
 }
 
 /// The update `scale * B A` of one module.
@@ -114,16 +136,22 @@ mod tests {
             update(&[1.0, 0.0, 0.0, 1.0], &[1.0, 2.0, 3.0, 4.0], 2, 1.0),
             update(&[1.0, 1.0], &[1.0, 0.0], 1, 1.0),
         ];
-        let scores = matrix(&tasks, None, Score::Inner, &Monitor::default()).unwrap();
+        let scores = matrix(&tasks, None, Asked::of(Score::Inner), &Monitor::default()).unwrap();
         assert_eq!(scores, ndarray::array![[30.0, 3.0], [3.0, 2.0]]);
-        let split = matrix(&tasks[..1], Some(&tasks), Score::Inner, &Monitor::default()).unwrap();
+        let split = matrix(
+            &tasks[..1],
+            Some(&tasks),
+            Asked::of(Score::Inner),
+            &Monitor::default(),
+        )
+        .unwrap();
         assert_eq!(split, ndarray::array![[30.0, 3.0]]);
     }
 
     #[test]
     fn an_absent_module_is_a_zero_update() {
         let tasks = [update(&[1.0], &[2.0], 1, 3.0), vec![None]];
-        let scores = matrix(&tasks, None, Score::Cosine, &Monitor::default()).unwrap();
+        let scores = matrix(&tasks, None, Asked::of(Score::Cosine), &Monitor::default()).unwrap();
         assert_eq!(scores, ndarray::array![[1.0, 0.0], [0.0, 0.0]]);
     }
 
@@ -133,7 +161,7 @@ mod tests {
             update(&[1.0, 2.0], &[2.0], 1, 1.0),
             update(&[1.0], &[2.0], 1, 1.0),
         ];
-        let refused = matrix(&tasks, None, Score::Inner, &Monitor::default());
+        let refused = matrix(&tasks, None, Asked::of(Score::Inner), &Monitor::default());
         assert!(matches!(refused, Err(Error::Shape(_))));
         assert!(matches!(
             Score::from_name("flatten"),

@@ -73,7 +73,7 @@ def _read(path: str) -> AnyAtlas:
             return open_atlas(path)
         except FormatError:
             pass  # a safetensors file of somebody else's: readable, but not in place
-    atlas: AnyAtlas = load_atlas(path)
+    atlas: AnyAtlas = load_atlas(path, mapped=True)
     return atlas
 
 
@@ -152,3 +152,5 @@ def _factor_parts(atlas: LowRankAtlas) -> Iterator[Any]:
             yield repr(about).encode()
             yield factors.a.tobytes()
             yield factors.b.tobytes()
+            let_go(factors.a)
+            let_go(factors.b)

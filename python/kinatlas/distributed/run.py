@@ -132,7 +132,8 @@ def similarity_blocks(
         found = BlockFolder.create(path, plan, names, inputs, resume=resume)
         n_workers_threads = n_threads or (None if crew is None else 1)
         job = Job(plan, sent, sent_rows, release(), n_workers_threads)
-        _fill(found, job, crew, retries, progress)
+        n_bytes = 0 if file is None else 8 * len(names[0]) * len(names[1])
+        _fill(found, job, (crew, retries), n_bytes, progress)
         if file is not None:
             found.to_npy(file) if file.suffix == ".npy" else found.to_parquet(file)
     return found
@@ -149,10 +150,14 @@ def _place(folder: str | os.PathLike[str] | None, out: Path | None) -> Path:
 
 
 def _fill(
-    found: BlockFolder, job: Job, crew: Crew | None, retries: int, progress: bool | None
+    found: BlockFolder,
+    job: Job,
+    crew: tuple[Crew | None, int],
+    n_bytes_out: int,
+    progress: bool | None,
 ) -> None:
     missing = _missing(found)
-    _check_space(found, missing)
+    _check_space(found, missing, n_bytes_out)
     twins = dict(found.plan.without_mirrors(missing))
     log.info("planned", extra={"n_blocks": len(found.plan), "n_missing": len(missing)})
     with bar(progress, sum(block.n_pairs for block in missing)) as report:
@@ -168,7 +173,7 @@ def _fill(
             if report is not None:
                 report(n_done)
 
-        _compute(job, list(twins), crew, retries, done)
+        _compute(job, list(twins), *crew, done)
     log.info("finished", extra={"n_blocks": len(missing)})
 
 
@@ -189,12 +194,13 @@ def _compute(job: Job, missing: list[Block], crew: Crew | None, retries: int, do
         done(block, *compute(job, block))
 
 
-def _check_space(found: BlockFolder, missing: list[Block]) -> None:
-    needed = sum(8 * block.n_pairs + _BLOCK_OVERHEAD for block in missing)
+def _check_space(found: BlockFolder, missing: list[Block], n_bytes_out: int) -> None:
+    needed = n_bytes_out + sum(8 * block.n_pairs + _BLOCK_OVERHEAD for block in missing)
     free = shutil.disk_usage(found.path).free
     if needed > free:
         raise OSError(
             errno.ENOSPC,
-            f"{found.path}: {len(missing)} blocks need {needed:,} bytes, the disk has {free:,} "
+            f"{found.path}: {len(missing)} blocks"
+            f"{' and the output' if n_bytes_out else ''} need {needed:,} bytes, the disk has {free:,} "
             "free. Free space, or choose another folder; finished blocks are kept",
         )

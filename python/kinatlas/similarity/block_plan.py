@@ -18,10 +18,11 @@ import numpy.typing as npt
 from kinatlas import _core
 from kinatlas.errors import DTypeError, ShapeError
 from kinatlas.similarity.frames import Frame
+from kinatlas.similarity.low_rank import factors_of
 from kinatlas.similarity.options import Options
 from kinatlas.similarity.parts import packed_tasks
 from kinatlas.tasks import Atlas, LowRankAtlas
-from kinatlas.tasks.mapping import let_go
+from kinatlas.tasks.mapping import files_of, let_go
 
 __all__ = ["AnyAtlas", "Block", "BlockPlan", "within"]
 
@@ -107,6 +108,8 @@ class BlockPlan:
     ) -> npt.NDArray[np.float64]:
         """Return the scores [n_rows, n_cols] of one block; any number of threads, the same bits.
 
+        `compute_bounded` also returns the bound on their error.
+
         Raises
         ------
         NonFiniteError
@@ -114,6 +117,17 @@ class BlockPlan:
         ShapeError, DTypeError
             If the block does not lie in the grid, or the atlases are of another size or kind.
         """
+        return self.compute_bounded(block, sources, targets, n_threads=n_threads)[0]
+
+    def compute_bounded(
+        self,
+        block: Block,
+        sources: AnyAtlas,
+        targets: AnyAtlas | None = None,
+        *,
+        n_threads: int | None = None,
+    ) -> tuple[npt.NDArray[np.float64], tuple[float, str] | None]:
+        """Return the scores of `compute`; and for float32 and bf16, their error bound and simd."""
         if not (within(block.rows, self.n_targets) and within(block.cols, self.n_sources)):
             raise ShapeError(
                 f"block {block.name} lies outside the grid of {self.n_targets} targets and "
@@ -127,11 +141,18 @@ class BlockPlan:
             )
         is_diagonal = targets is None and block.rows == block.cols
         if self.modules is not None and _both(rows, sources, LowRankAtlas):
-            columns = _updates(sources, block.cols)._aligned(self.modules)
-            if is_diagonal:
-                return _core.low_rank_matrix(columns, None, self.kernel, n_threads)
-            theirs = _updates(rows, block.rows)._aligned(self.modules)
-            return _core.low_rank_matrix(theirs, columns, self.kernel, n_threads)
+            right = _updates(sources, block.cols)
+            left = None if is_diagonal else _updates(rows, block.rows)
+            ours = right._aligned(self.modules)
+            theirs = None if left is None else left._aligned(self.modules)
+            precision = self.recorded.get("precision", "float64")
+            sides = (theirs or ours, None if theirs is None else ours)
+            scores = _core.low_rank_matrix(
+                sides[0], sides[1], self.kernel, n_threads, None, precision
+            )
+            for file in files_of(factors_of(left, right)):
+                let_go(file)
+            return scores, None
         if self.options is not None and self.frame is None:
             raise ShapeError(
                 "this plan was read from a folder, which does not keep the origin; "
@@ -142,12 +163,13 @@ class BlockPlan:
                 f"this plan compares {'tokens' if self.modules is None else 'low-rank updates'}, "
                 f"got {type(sources).__name__} and {type(rows).__name__}"
             )
-        right = packed_tasks(sources, block.cols)
-        left = None if is_diagonal else packed_tasks(rows, block.rows)
-        scores = _core.block_scores(right, left, self.options.core(), self.frame, n_threads)
-        for part in (right, left or right):
+        packed = packed_tasks(sources, block.cols)
+        beside = None if is_diagonal else packed_tasks(rows, block.rows)
+        options = self.options.core()
+        flat, single = _core.block_scores(packed, beside, options, self.frame, n_threads)
+        for part in (packed, beside or packed):
             let_go(part[0])
-        return scores.reshape(block.shape)
+        return flat.reshape(block.shape), single
 
     def without_mirrors(self, blocks: Iterable[Block]) -> list[tuple[Block, Block | None]]:
         """Return which blocks to compute, each with the one that its transposed scores fill too.
@@ -195,7 +217,7 @@ class BlockPlan:
         offsets = np.cumsum([0, *(span.stop - span.start for span in spans)], dtype=np.int64)
         target = packed_tasks(targets, (row, row + 1))
         options = self.options.core()
-        return _core.block_scores((rows, offsets), target, options, self.frame, n_threads)
+        return _core.block_scores((rows, offsets), target, options, self.frame, n_threads)[0]
 
     def identity(self) -> dict[str, Any]:
         """Return plain values that are equal exactly when two plans give the same scores."""

@@ -23,7 +23,7 @@ from kinatlas.similarity.compute import refuse_token_options, tokens_of, updates
 from kinatlas.similarity.diagnostics import described
 from kinatlas.similarity.fit import check_fit
 from kinatlas.similarity.frames import fit_frame
-from kinatlas.similarity.low_rank import aligned
+from kinatlas.similarity.low_rank import aligned, precision_of_updates
 from kinatlas.similarity.matrix import SimilarityMatrix
 from kinatlas.similarity.options import Direction, Options
 from kinatlas.similarity.parts import packed_tasks
@@ -85,8 +85,11 @@ def plan_blocks(
         refuse_token_options(center, k, temperature)
         check_choice(kernel, _core.low_rank_kernels(), "kernel")
         modules = aligned(sources, updates_of(targets))[2]
-        recorded = {"direction": "symmetric", "normalize": None, "center": None}
-        most = max(1, max_memory // (2 * _bytes_of_updates(sources, rows)))
+        recorded: dict[str, Any] = {"direction": "symmetric", "normalize": None, "center": None}
+        recorded["precision"] = precision_of_updates(precision)
+        most = max(
+            1, max_memory // (2 * _bytes_of_updates(sources, updates_of(targets) or sources))
+        )
         shape = _shape(block_size, len(rows), len(sources), _LOW_RANK_TASKS, most)
         sizes = (len(rows), len(sources), shape, targets is None)
         return BlockPlan(kernel, None, recorded, None, modules, *sizes)
@@ -234,13 +237,11 @@ def _shape(
     return height, width
 
 
-def _bytes_of_updates(*atlases: Any) -> int:
+def _bytes_of_updates(*atlases: LowRankAtlas) -> int:
     """Bytes of the largest update, all modules together."""
-    return max(
-        sum(factors.a.nbytes + factors.b.nbytes for factors in update.values())
-        for atlas in atlases
-        for update in atlas._updates
-    )
+    updates = [update for atlas in atlases for update in atlas._updates]
+    each = (sum(part.a.nbytes + part.b.nbytes for part in update.values()) for update in updates)
+    return max(each)
 
 
 def _bounds(chosen: slice, count: int, label: str) -> tuple[int, int]:

@@ -65,7 +65,8 @@ def token_similarity(
         multiplies tokens in float32 and averages in float64, at a known error; ``"bf16"`` for
         the same kernels, which rounds tokens to bfloat16 first: faster where the processor
         multiplies bfloat16, and off by some 1e-4, at most 8e-3, for unit tokens; or ``"auto"``,
-        float32 for these kernels where no token is stored as float64.
+        float32 for these kernels where no token is stored as float64. Low-rank updates know
+        ``"float32"`` and ``"float64"``, which is their ``"auto"``.
 
     Raises
     ------
@@ -91,7 +92,7 @@ def token_similarity(
             LowRankAtlas.from_factors({role: update})
             for role, update in (("source", source), ("target", target))
         )
-        return float(compare_updates(ours, theirs, kernel, 1, None).values[0, 0])
+        return float(compare_updates(ours, theirs, kernel, 1, None, precision).values[0, 0])
     left, right = (
         Atlas.from_tasks([task if isinstance(task, Task) else Task(role, task)])
         for role, task in (("source", source), ("target", target))
@@ -203,7 +204,8 @@ def similarity_matrix(
         return compare_in_blocks(sources, targets, n_threads, progress, **asked)
     if isinstance(sources, LowRankAtlas):
         refuse_token_options(center, k, temperature)
-        return compare_updates(sources, updates_of(targets), kernel, n_threads, progress)
+        both = sources, updates_of(targets)
+        return compare_updates(*both, kernel, n_threads, progress, precision)
     if is_task2vec(kernel):
         asked = _asked(direction, normalize, center, k, temperature, trivial, alpha)
         atlases = sources, None if targets is None else tokens_of(targets, "targets")

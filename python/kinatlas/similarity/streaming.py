@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,6 @@ from kinatlas.similarity.diagnostics import warn_if_degenerate
 from kinatlas.similarity.matrix import SimilarityMatrix
 
 __all__ = ["compare_in_blocks"]
-
-_Computed = Iterator[tuple[Block, npt.NDArray[np.float64]]]
 
 
 def compare_in_blocks(
@@ -39,27 +38,27 @@ def compare_in_blocks(
     """
     n_threads = check_n_threads(n_threads)
     plan = plan_blocks(sources, targets, **options)
+    bounds: list[tuple[float, str]] = []
     with bar(progress, plan.n_targets * plan.n_sources) as report:
-        parts = _computed(plan, sources, targets, n_threads, report)
+        parts = _computed(plan, sources, targets, (n_threads, report, bounds))
         matrix = merge_blocks(plan, parts, sources, targets)
-    if plan.options is not None and isinstance(matrix.diagnostics, dict):
-        warn_if_degenerate(matrix.diagnostics, plan.options, 0, stacklevel=3)
-    return matrix
+    if plan.options is None or matrix.diagnostics is None:
+        return matrix
+    warn_if_degenerate(dict(matrix.diagnostics), plan.options, 0, stacklevel=3)
+    known = dict(zip(("error_bound", "simd"), max(bounds), strict=True)) if bounds else {}
+    return replace(matrix, diagnostics={**matrix.diagnostics, **known})
 
 
 def _computed(
-    plan: BlockPlan,
-    sources: AnyAtlas,
-    targets: AnyAtlas | None,
-    n_threads: int | None,
-    report: Callable[[int], object] | None,
-) -> _Computed:
-    n_done = 0
+    plan: BlockPlan, sources: AnyAtlas, targets: AnyAtlas | None, context: Any
+) -> Iterator[tuple[Block, npt.NDArray[np.float64]]]:
+    (n_threads, report, bounds), n_done = context, 0
     for block, twin in plan.without_mirrors(plan):
-        scores = plan.compute(block, sources, targets, n_threads=n_threads)
-        yield block, scores
-        if twin is not None:
-            yield twin, scores.T
-        n_done += block.n_pairs * (1 if twin is None else 2)
+        scores, single = plan.compute_bounded(block, sources, targets, n_threads=n_threads)
+        bounds += [] if single is None else [single]
+        for each, part in ((block, scores), (twin, scores.T)):
+            if each is not None:
+                yield each, part
+                n_done += each.n_pairs
         if report is not None:
             report(n_done)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["is_mapped", "let_go"]
+__all__ = ["files_of", "is_mapped", "let_go"]
 
 _ADVICE = getattr(mmap, "MADV_DONTNEED", None)
 
@@ -40,6 +41,18 @@ def let_go(array: npt.NDArray[Any]) -> None:
     start = array.ctypes.data - np.frombuffer(file, dtype=np.uint8).ctypes.data
     first = start - start % mmap.PAGESIZE
     file.madvise(_ADVICE, first, start + array.nbytes - first)
+
+
+def files_of(arrays: Iterable[npt.NDArray[Any]]) -> list[npt.NDArray[np.uint8]]:
+    """Return the bytes of every mapped file that some of the arrays show, each file once.
+
+    Examples
+    --------
+    >>> files_of([np.zeros(3)])
+    []
+    """
+    found = {id(file): file for array in arrays if (file := _file_of(array)) is not None}
+    return [np.frombuffer(file, dtype=np.uint8) for file in found.values()]
 
 
 def _file_of(array: Any) -> mmap.mmap | None:

@@ -3,9 +3,10 @@
 use ndarray::{Array2, Array3, Axis};
 use rayon::prelude::*;
 
-use super::stack::Stack;
+use super::stack::{Room, Stack};
 use super::{Factors, Score};
 use crate::error::{Error, Result};
+use crate::linalg::simd::Path;
 use crate::threads::Monitor;
 
 /// Per task, per module, its factors; None where the task does not adapt the module.
@@ -15,33 +16,50 @@ pub type Updates<'a> = [Vec<Option<Factors<'a>>>];
 /// each of which meets 128 others before it is laid out again, which takes a hundredth of the time.
 const BLOCK_BYTES: usize = 32 << 20;
 
+/// What is asked about updates.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// Which number is made of the inner products.
+    pub score: Score,
+    /// Instructions for products in single precision; None for double.
+    pub single: Option<Path>,
+}
+
+impl Asked {
+    /// That score, in double precision.
+    pub fn of(score: Score) -> Self {
+        let single = None;
+        Self { score, single }
+    }
+}
+
 /// Scores of the whole updates `[n_targets, n_sources]`; no `sources` means the targets.
 pub fn matrix(
     targets: &Updates<'_>,
     sources: Option<&Updates<'_>>,
-    score: Score,
+    asked: Asked,
     monitor: &Monitor,
 ) -> Result<Array2<f64>> {
     let grid = Grid::new(targets, sources)?;
     let mut sums = grid.zeros();
     for module in 0..grid.n_modules {
-        sums.add(&grid.module(module, score, monitor)?);
+        sums.add(&grid.module(module, asked, monitor)?);
     }
-    sums.finished(score)
+    sums.finished(asked.score)
 }
 
 /// Scores module by module `[n_modules, n_targets, n_sources]`.
 pub fn modules(
     targets: &Updates<'_>,
     sources: Option<&Updates<'_>>,
-    score: Score,
+    asked: Asked,
     monitor: &Monitor,
 ) -> Result<Array3<f64>> {
     let grid = Grid::new(targets, sources)?;
     let (n_targets, n_sources) = grid.zeros().inner.dim();
     let mut scores = Array3::zeros((grid.n_modules, n_targets, n_sources));
     for (module, mut slot) in scores.axis_iter_mut(Axis(0)).enumerate() {
-        slot.assign(&grid.module(module, score, monitor)?.finished(score)?);
+        slot.assign(&grid.module(module, asked, monitor)?.finished(asked.score)?);
     }
     Ok(scores)
 }
@@ -145,15 +163,27 @@ impl<'a> Grid<'a> {
         }
     }
 
-    fn module(&self, module: usize, score: Score, monitor: &Monitor) -> Result<Products> {
+    fn module(&self, module: usize, asked: Asked, monitor: &Monitor) -> Result<Products> {
+        let (score, single) = (asked.score, asked.single);
         let mut products = self.zeros();
         let largest = self.largest(module);
         let bytes = 8 * largest[0] * (largest[1] + largest[2]);
-        let together = Stack::n_tasks(largest);
+        let together = Stack::n_tasks(largest, single);
         let step = (BLOCK_BYTES / bytes.max(1))
             .next_multiple_of(together)
             .max(together);
-        let stacked = |updates, first| stacks(updates, (first, step, together), module);
+        let stacked = |updates: &Updates<'_>, first: usize| {
+            let block = &updates[first..updates.len().min(first + step)];
+            let packed = block
+                .par_chunks(together)
+                .enumerate()
+                .map(|(number, tasks)| {
+                    let tasks: Vec<Option<Factors<'_>>> =
+                        tasks.iter().map(|task| task[module]).collect();
+                    Stack::pack(first + number * together, &tasks, single)
+                });
+            packed.collect::<Result<Vec<_>>>()
+        };
         for first_target in (0..self.targets.len()).step_by(step) {
             let targets = stacked(self.targets, first_target)?;
             if score == Score::Cosine && !self.is_square {
@@ -204,11 +234,11 @@ impl<'a> Grid<'a> {
             .collect();
         let found: Vec<Vec<f64>> = pairs
             .par_iter()
-            .map(|(targets, sources)| {
+            .map_init(Room::default, |room, (targets, sources)| {
                 let wanted = |row: usize, column: usize| {
                     !is_left_out(targets.first + row, sources.first + column)
                 };
-                let found = targets.products(sources, wanted);
+                let found = targets.products(sources, room, wanted);
                 let n_mirrored = match (self.is_square, targets.first == sources.first) {
                     (true, false) => found.len(),
                     _ => 0,
@@ -233,27 +263,12 @@ impl<'a> Grid<'a> {
     }
 }
 
-/// `step` tasks from `first` on, `together` in a stack.
-fn stacks(
-    updates: &Updates<'_>,
-    (first, step, together): (usize, usize, usize),
-    module: usize,
-) -> Result<Vec<Stack>> {
-    let block = &updates[first..updates.len().min(first + step)];
-    block
-        .par_chunks(together)
-        .enumerate()
-        .map(|(number, tasks)| {
-            let tasks: Vec<Option<Factors<'_>>> = tasks.iter().map(|task| task[module]).collect();
-            Stack::pack(first + number * together, &tasks)
-        })
-        .collect()
-}
-
 fn add_squares(squares: &mut [f64], stacks: &[Stack]) {
     let found: Vec<Vec<f64>> = stacks
         .par_iter()
-        .map(|stack| stack.products(stack, |row, column| row == column))
+        .map_init(Room::default, |room, stack| {
+            stack.products(stack, room, |row, column| row == column)
+        })
         .collect();
     for (stack, values) in stacks.iter().zip(found) {
         for (task, value) in values.into_iter().step_by(stack.len() + 1).enumerate() {
