@@ -20,7 +20,7 @@ from kinatlas.tasks.mapping import let_go
 
 __all__ = ["AtlasFile", "fingerprint", "opened"]
 
-_STEP = 64 << 20  # bytes hashed at a time, so that a mapped atlas never comes into memory whole
+_STEP = 16 << 20  # bytes hashed at a time, so that a mapped atlas never comes into memory whole
 
 
 @dataclass(frozen=True)

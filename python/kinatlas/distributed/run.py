@@ -200,7 +200,7 @@ def _check_space(found: BlockFolder, missing: list[Block], n_bytes_out: int) -> 
     if needed > free:
         raise OSError(
             errno.ENOSPC,
-            f"{found.path}: {len(missing)} blocks"
-            f"{' and the output' if n_bytes_out else ''} need {needed:,} bytes, the disk has {free:,} "
+            f"{found.path}: {len(missing)} blocks{' and the output' if n_bytes_out else ''} need "
+            f"{needed:,} bytes, the disk has {free:,} "
             "free. Free space, or choose another folder; finished blocks are kept",
         )

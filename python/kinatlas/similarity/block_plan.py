@@ -28,6 +28,9 @@ __all__ = ["AnyAtlas", "Block", "BlockPlan", "within"]
 
 AnyAtlas: TypeAlias = Atlas | LowRankAtlas
 
+# Sums over all pairs of tokens, row by row: with rows and columns exchanged, another order.
+_LAST_DIGITS_TURN = {"euclidean_average"}
+
 
 @dataclass(frozen=True, order=True)
 class Block:
@@ -197,7 +200,10 @@ class BlockPlan:
         if not self.is_square or len(set(self.block_shape)) > 1:
             return False
         options = self.options
-        return options is None or options.info.symmetric or options.direction == "symmetric"
+        if options is None:
+            return True
+        is_even = options.info.symmetric or options.direction == "symmetric"
+        return is_even and self.kernel not in _LAST_DIGITS_TURN
 
     def compute_some(
         self,

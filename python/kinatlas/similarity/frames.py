@@ -20,6 +20,8 @@ Frame: TypeAlias = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
 
 # Sums of all tasks, the part that is being summed, and the columns that Rust sorts.
 _COPIES = 3
+# Tokens summed at a time: after each part, Ctrl-C is heard.
+_PART_BYTES = 64 << 20
 
 
 def fit_frame(
@@ -75,7 +77,7 @@ def _mean_token(sources: Atlas, max_memory: int) -> Frame:
     parts = []
     for start in range(0, dim, width):
         sums = np.empty((len(sources), min(width, dim - start)))
-        for first, stop in stretches(sources, max_memory // 4):
+        for first, stop in stretches(sources, min(max_memory // 4, _PART_BYTES)):
             part = packed_tasks(sources, (first, stop))
             found = _core.sum_tokens(part).reshape(stop - first, dim)
             sums[first:stop] = found[:, start : start + width]
