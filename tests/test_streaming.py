@@ -200,11 +200,12 @@ if kind == "W2":
         tuple(map(str, range(200))), "s", "float32", origins, tokens.reshape(-1, 768),
         np.arange(201) * 100,
     )
-    options = {}
+    options = {"kernel": "max_pairwise"}
 else:
-    atlas, options = ka.io.open_atlas(path), {"max_memory": 16 << 20, "center": kind}
+    options = {"kernel": "mean_pairwise", "max_memory": 16 << 20, "center": kind}
+    atlas = ka.io.open_atlas(path)
 before = status("VmRSS")
-matrix = ka.similarity_matrix(atlas, kernel="max_pairwise", **options)
+matrix = ka.similarity_matrix(atlas, **options)
 print(status("VmHWM") - before - matrix.values.nbytes / 2**20)
 """
 

@@ -159,7 +159,7 @@ def test_another_comparison_is_refused_by_name(file, tmp_path):
     similarity_blocks(file, out=out, **OPTIONS)
     for changed, words in (
         ({"kernel": "chamfer"}, r"plan\.kernel is 'max_pairwise' there, 'chamfer' here"),
-        ({"precision": "float64"}, r"plan\.options\.precision"),
+        ({"precision": "float64"}, r"plan\.options\.(is_fused|precision)"),
         ({"center": None}, r"plan\.options\.center"),
     ):
         with pytest.raises(FormatError, match=words):
