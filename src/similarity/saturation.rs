@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn one_foreign_source_has_nothing_to_be_told_from() {
-        let found = saturation(&[1.0, 0.3], 2, &[Some(0)], None);
+        let found = seen(&[1.0, 0.3], 2, &[Some(0)], None);
         assert_eq!(found.saturation, None);
         assert!(found.constant_rows.is_empty());
     }

@@ -57,8 +57,8 @@ def files_of(arrays: Iterable[npt.NDArray[Any]]) -> list[npt.NDArray[np.uint8]]:
 
 def _file_of(array: Any) -> mmap.mmap | None:
     """The mapping behind a view; none that can be written, which would lose what was written."""
-    while isinstance(array, np.ndarray):
-        array = array.base
+    while isinstance(array, (np.ndarray, memoryview)):
+        array = array.base if isinstance(array, np.ndarray) else array.obj
     if not isinstance(array, mmap.mmap) or np.frombuffer(array, dtype=np.uint8).flags.writeable:
         return None
     return array
