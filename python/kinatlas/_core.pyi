@@ -144,6 +144,7 @@ def low_rank_matrix(
     kernel: str,
     n_threads: int | None = None,
     progress: _Progress | None = None,
+    precision: str = "float64",
 ) -> npt.NDArray[np.float64]: ...
 
 # Returns [n_modules, n_targets, n_sources].
@@ -153,6 +154,7 @@ def low_rank_modules(
     kernel: str,
     n_threads: int | None = None,
     progress: _Progress | None = None,
+    precision: str = "float64",
 ) -> npt.NDArray[np.float64]: ...
 
 # kernel, direction, normalize, k, temperature, precision, method.
@@ -193,18 +195,23 @@ def _simd_paths() -> tuple[str, list[str], str, list[str]]: ...
 _Frame: TypeAlias = tuple[_Floats, _Whole]
 
 def fit_frame(sources: _PackedTokens, center: str | _Floats | None = None) -> _Frame: ...
+
+# The sum of the tokens of every task [n_tasks * dim]; the mean token of such sums [n_tasks, dim].
+def sum_tokens(sources: _PackedTokens) -> _Floats: ...
+def mean_token(sums: _Floats, n_tokens: int) -> _Floats: ...
 def decide_center(
     sources: _PackedTokens, targets: _PackedTokens | None = None
 ) -> tuple[bool, str, _Alignment]: ...
 
-# returns scores [n_targets * n_sources]
+# returns scores [n_targets * n_sources], and their error bound and path for float32 and bf16;
+# targets None means the sources, at half the cost
 def block_scores(
     sources: _PackedTokens,
-    targets: _PackedTokens,
+    targets: _PackedTokens | None,
     options: _KernelOptions,
     frame: _Frame,
     n_threads: int | None = None,
-) -> _Floats: ...
+) -> tuple[_Floats, tuple[float, str] | None]: ...
 
 # returns whether tokens are multiplied in float32
 def multiplies_in_float32(
@@ -231,9 +238,14 @@ def sketch_updates(
     tasks: Sequence[Any], size: tuple[int, int], n_threads: int | None = None
 ) -> npt.NDArray[np.float32]: ...
 
+# Of every row, without the target's own column: number of scores, the smallest, the largest.
+_Spreads: TypeAlias = Sequence[tuple[int, float, float]]
+
+def score_spreads(scores: _Floats, own: Sequence[int | None]) -> list[tuple[int, float, float]]: ...
+
 # returns the saturation and the numbers of constant rows.
 def score_saturation(
-    scores: _Floats, own: list[int | None], range: tuple[float, float] | None = None
+    spreads: _Spreads, range: tuple[float, float] | None = None
 ) -> tuple[float | None, list[int]]: ...
 def kernels() -> list[dict[str, Any]]: ...
 

@@ -6,7 +6,8 @@ use pyo3::prelude::*;
 
 use super::detach::detached;
 use crate::error::{Error, Result};
-use crate::similarity::low_rank::{self, Factors, Numbers, Score};
+use crate::linalg::simd::Path;
+use crate::similarity::low_rank::{self, Asked, Factors, Numbers, Score};
 
 /// A factor as it crosses from Python.
 #[derive(FromPyObject)]
@@ -58,8 +59,22 @@ fn factors<'a>((a, b, scale): &'a (Matrix<'_>, Matrix<'_>, f64)) -> Result<Facto
     })
 }
 
+fn asked(kernel: &str, precision: &str) -> Result<Asked> {
+    let score = Score::from_name(kernel)?;
+    match precision {
+        "float64" => Ok(Asked::of(score)),
+        "float32" => Ok(Asked {
+            score,
+            single: Some(Path::chosen()?),
+        }),
+        _ => Err(Error::UnknownName(format!(
+            "precision '{precision}': low-rank updates know 'float64' and 'float32'"
+        ))),
+    }
+}
+
 #[pyfunction]
-#[pyo3(signature = (targets, sources, kernel, n_threads=None, progress=None))]
+#[pyo3(signature = (targets, sources, kernel, n_threads=None, progress=None, precision="float64"))]
 fn low_rank_matrix<'py>(
     py: Python<'py>,
     targets: Tasks<'py>,
@@ -67,17 +82,18 @@ fn low_rank_matrix<'py>(
     kernel: &str,
     n_threads: Option<usize>,
     progress: Option<Bound<'py, PyAny>>,
+    precision: &str,
 ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-    let score = Score::from_name(kernel)?;
+    let asked = asked(kernel, precision)?;
     let (targets, sources) = (view(&targets)?, sources.as_ref().map(view).transpose()?);
     let scores = detached(py, n_threads, progress.as_ref(), |monitor| {
-        low_rank::matrix(&targets, sources.as_deref(), score, monitor)
+        low_rank::matrix(&targets, sources.as_deref(), asked, monitor)
     })?;
     Ok(scores.into_pyarray(py))
 }
 
 #[pyfunction]
-#[pyo3(signature = (targets, sources, kernel, n_threads=None, progress=None))]
+#[pyo3(signature = (targets, sources, kernel, n_threads=None, progress=None, precision="float64"))]
 fn low_rank_modules<'py>(
     py: Python<'py>,
     targets: Tasks<'py>,
@@ -85,11 +101,12 @@ fn low_rank_modules<'py>(
     kernel: &str,
     n_threads: Option<usize>,
     progress: Option<Bound<'py, PyAny>>,
+    precision: &str,
 ) -> PyResult<Bound<'py, PyArray3<f64>>> {
-    let score = Score::from_name(kernel)?;
+    let asked = asked(kernel, precision)?;
     let (targets, sources) = (view(&targets)?, sources.as_ref().map(view).transpose()?);
     let scores = detached(py, n_threads, progress.as_ref(), |monitor| {
-        low_rank::modules(&targets, sources.as_deref(), score, monitor)
+        low_rank::modules(&targets, sources.as_deref(), asked, monitor)
     })?;
     Ok(scores.into_pyarray(py))
 }

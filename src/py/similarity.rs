@@ -134,16 +134,30 @@ fn centred_tokens<'py>(
 }
 
 #[pyfunction]
-#[pyo3(signature = (scores, own, range=None))]
-fn score_saturation(
+fn score_spreads(
     scores: PyReadonlyArray2<'_, f64>,
     own: Vec<Option<usize>>,
+) -> Vec<(usize, f64, f64)> {
+    let rows = scores.as_array();
+    let spreads = rows.rows().into_iter().zip(own).map(|(row, own)| {
+        let seen = similarity::spread(&row.to_vec(), own);
+        (seen.count, seen.low, seen.high)
+    });
+    spreads.collect()
+}
+
+#[pyfunction]
+#[pyo3(signature = (spreads, range=None))]
+fn score_saturation(
+    spreads: Vec<(usize, f64, f64)>,
     range: Option<(f64, f64)>,
-) -> PyResult<(Option<f64>, Vec<usize>)> {
-    let (scores, n_sources) = (scores.as_array(), scores.as_array().ncols());
-    let values: Vec<f64> = scores.iter().copied().collect();
-    let found = similarity::saturation(&values, n_sources, &own, range);
-    Ok((found.saturation, found.constant_rows))
+) -> (Option<f64>, Vec<usize>) {
+    let rows = spreads.into_iter();
+    let rows: Vec<_> = rows
+        .map(|(count, low, high)| similarity::Spread { count, low, high })
+        .collect();
+    let found = similarity::saturation(&rows, range);
+    (found.saturation, found.constant_rows)
 }
 
 #[pyfunction]
@@ -172,6 +186,7 @@ fn described<'py>(py: Python<'py>, about: &About) -> PyResult<Bound<'py, PyDict>
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(compare_tokens, module)?)?;
     module.add_function(wrap_pyfunction!(centred_tokens, module)?)?;
+    module.add_function(wrap_pyfunction!(score_spreads, module)?)?;
     module.add_function(wrap_pyfunction!(score_saturation, module)?)?;
     module.add_function(wrap_pyfunction!(kernels, module)?)
 }

@@ -160,30 +160,40 @@ pub fn centred(tokens: &Stored<'_>, centre: &Centre) -> Result<Vec<f64>> {
 
 /// The mean over all tokens of all tasks.
 fn mean_token(sources: &Stored<'_>) -> Vec<f64> {
-    let sums: Vec<Vec<f64>> = (0..sources.n_tasks())
-        .into_par_iter()
-        .map(|task| {
-            let mut sum = vec![0.0; sources.dim()];
+    mean_of_sums(&token_sums(sources), sources.dim(), sources.n_rows())
+}
+
+/// The sum of the tokens of every task `[n_tasks, dim]`: all that a mean token needs to know.
+pub fn token_sums(sources: &Stored<'_>) -> Vec<f64> {
+    let dim = sources.dim();
+    let mut sums = vec![0.0; sources.n_tasks() * dim];
+    sums.par_chunks_exact_mut(dim)
+        .enumerate()
+        .for_each(|(task, sum)| {
             for row in sources.alone(task).task(0).rows() {
                 for (total, value) in sum.iter_mut().zip(row) {
                     *total += value;
                 }
             }
-            sum
-        })
-        .collect();
-    sorted_sum(&sums, sources.n_rows() as f64)
+        });
+    sums
+}
+
+/// The mean over `n_tokens` tokens whose sums task by task are `sums [n_tasks, dim]`.
+pub fn mean_of_sums(sums: &[f64], dim: usize, n_tokens: usize) -> Vec<f64> {
+    let rows: Vec<&[f64]> = sums.chunks_exact(dim).collect();
+    sorted_sum(&rows, n_tokens as f64)
 }
 
 /// Sum of rows over `divisor`, each coordinate added in the order of its values: the order of
 /// tasks cannot change a bit.
-fn sorted_sum(rows: &[Vec<f64>], divisor: f64) -> Vec<f64> {
-    let dim = rows.first().map_or(0, Vec::len);
-    let mut column = Vec::with_capacity(rows.len());
+fn sorted_sum<R: AsRef<[f64]> + Sync>(rows: &[R], divisor: f64) -> Vec<f64> {
+    let dim = rows.first().map_or(0, |row| row.as_ref().len());
     (0..dim)
-        .map(|coordinate| {
+        .into_par_iter()
+        .map_init(Vec::new, |column, coordinate| {
             column.clear();
-            column.extend(rows.iter().map(|row| row[coordinate]));
+            column.extend(rows.iter().map(|row| row.as_ref()[coordinate]));
             column.sort_unstable_by(f64::total_cmp);
             column.iter().sum::<f64>() / divisor
         })

@@ -171,23 +171,24 @@ pub fn compare(
     })
 }
 
-/// Scores of some sources for some targets, in the frame of a larger comparison.
+/// Scores of some sources for some targets (None: for themselves, each pair multiplied once), in
+/// the frame of a larger comparison.
 pub fn part(
     sources: Stored<'_>,
-    targets: Stored<'_>,
+    targets: Option<Stored<'_>>,
     frame: &Frame,
     question: &Question,
     monitor: &Monitor,
-) -> Result<Vec<f64>> {
-    let reduction = in_single(question, sources, Some(targets))?;
+) -> Result<(Vec<f64>, Option<Single>)> {
+    let reduction = in_single(question, sources, targets)?;
     let sides = StoredSides {
         sources,
-        targets: Some(targets),
+        targets,
         frame,
         normalize: question.normalize,
         rounds: question.precision == Precision::Half,
     };
-    Ok(scored(&sides, question, reduction, monitor)?.0)
+    scored(&sides, question, reduction, monitor)
 }
 
 /// Whether tokens are multiplied in single precision.

@@ -42,39 +42,17 @@ pub fn alignment(stored: &Stored<'_>, frame: &Frame, monitor: &Monitor) -> Resul
     frame.check(stored.offsets())?;
     let order = by_content(stored);
     let pairs = pairs(stored, &order);
-    let mut tasks: Vec<usize> = pairs.iter().flat_map(|&(a, b)| [a, b]).collect();
-    tasks.sort_unstable();
-    tasks.dedup();
-    let captured = Captured {
-        path: Path::chosen()?,
-        stored,
-        frame,
-    };
-    let prompts = tasks
-        .par_iter()
-        .map(|&task| captured.prompt(task))
-        .collect::<Result<Vec<_>>>()?;
-    let found = |task: usize| {
-        tasks
-            .binary_search(&task)
-            .ok()
-            .and_then(|at| prompts[at].as_ref())
-    };
     // One product serves a pair in both orders.
     let mut products: Vec<(usize, usize)> =
         pairs.iter().map(|&(a, b)| (a.min(b), a.max(b))).collect();
     products.sort_unstable();
     products.dedup();
-    let both = products
-        .par_iter()
-        .map(|&(left, right)| {
-            monitor.tick(0)?;
-            match (found(left), found(right)) {
-                (Some(left), Some(right)) => captured.fractions(left, right),
-                _ => Ok((0.0, 0.0)),
-            }
-        })
-        .collect::<Result<Vec<(f64, f64)>>>()?;
+    let captured = Captured {
+        path: Path::chosen()?,
+        stored,
+        frame,
+    };
+    let both = both_fractions(&captured, &products, monitor)?;
     let fraction = |&(source, target): &(usize, usize)| {
         let product = (source.min(target), source.max(target));
         products.binary_search(&product).map_or(0.0, |at| {
@@ -93,6 +71,74 @@ pub fn alignment(stored: &Stored<'_>, frame: &Frame, monitor: &Monitor) -> Resul
         position_share: position_share(stored, &order),
         n_pairs: pairs.len(),
     })
+}
+
+/// Bytes of packed prompts held at a time; every pair meets within one such stretch.
+const HELD_BYTES: usize = 16 << 20;
+
+// Of every product, the fraction from left to right and from right to left. Left prompts are packed
+// once, right ones once a stretch, so that memory does not grow with the number of tasks.
+fn both_fractions(
+    captured: &Captured<'_>,
+    products: &[(usize, usize)],
+    monitor: &Monitor,
+) -> Result<Vec<(f64, f64)>> {
+    let mut both = vec![(0.0, 0.0); products.len()];
+    let mut start = 0;
+    while start < products.len() {
+        let (mut end, mut held) = (start, 0);
+        for lefts in products[start..].chunk_by(|one, next| one.0 == next.0) {
+            held += captured.bytes(lefts[0].0);
+            if end > start && held > HELD_BYTES {
+                break;
+            }
+            end += lefts.len();
+        }
+        for (number, found) in stretch(captured, &products[start..end], monitor)? {
+            both[start + number] = found;
+        }
+        start = end;
+    }
+    Ok(both)
+}
+
+// Numbers within the stretch, with both fractions.
+fn stretch(
+    captured: &Captured<'_>,
+    products: &[(usize, usize)],
+    monitor: &Monitor,
+) -> Result<Vec<(usize, (f64, f64))>> {
+    let lefts: Vec<&[(usize, usize)]> = products.chunk_by(|one, next| one.0 == next.0).collect();
+    let held = lefts
+        .par_iter()
+        .map(|products| captured.sought(products[0].0))
+        .collect::<Result<Vec<_>>>()?;
+    let held_for = |task: usize| {
+        let at = lefts.binary_search_by_key(&task, |products| products[0].0);
+        at.ok().and_then(|at| held[at].as_ref())
+    };
+    let mut by_right: Vec<(usize, usize)> = products
+        .iter()
+        .enumerate()
+        .map(|(number, &(_, right))| (right, number))
+        .collect();
+    by_right.sort_unstable();
+    let rights: Vec<&[(usize, usize)]> = by_right.chunk_by(|one, next| one.0 == next.0).collect();
+    let found = rights
+        .par_iter()
+        .map(|same| {
+            let right = captured.passing(same[0].0)?;
+            let fractions = same.iter().map(|&(_, number)| {
+                monitor.tick(0)?;
+                match (held_for(products[number].0), &right) {
+                    (Some(left), Some(right)) => Ok((number, captured.fractions(left, right)?)),
+                    _ => Ok((number, (0.0, 0.0))),
+                }
+            });
+            fractions.collect::<Result<Vec<_>>>()
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 // Tasks in an order that depends on contents, not on positions in the atlas.

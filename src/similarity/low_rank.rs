@@ -8,24 +8,25 @@
 //!             (B G, G^-1 A) gives the same update
 //! Zero rows   a module that one side lacks adds 0; a zero update has cosine 0 with everything
 //! NaN         refused at the door; a sum that overflows is an error
-//! Precision   stored f16, f32 or f64, all products and sums in f64
-//! Cost        rank1 rank2 (n_in + n_out) multiplications per module; B A is never formed
+//! Precision   stored f16, f32 or f64, all products and sums in f64; `single` multiplies in f32
+//! Cost        rank1 rank2 (n_in + n_out) multiplications per module; B A is never formed, factors
+//!             of many tasks are stacked into one product
 //!
 //! The identity is the cyclic trace, tr(A1^T B1^T B2 A2) = tr((A1 A2^T)^T (B1^T B2)). Comparing
 //! the concatenated factors instead gives no answer about the update: the same B A has many
 //! factorisations, whose concatenations may even point in opposite directions.
 
 mod grid;
+mod single;
 mod sketch;
+mod stack;
 
 use half::f16;
 
 use crate::element::Element;
 use crate::error::{Error, Result};
-use crate::linalg::{Inner, TokenPanels, for_each_tile};
-use crate::tokens::TokenMatrix;
 
-pub use grid::{Updates, matrix, modules};
+pub use grid::{Asked, Updates, matrix, modules};
 pub use sketch::sketch;
 
 /// Which number is made of the inner products.
@@ -69,6 +70,14 @@ pub enum Numbers<'a> {
 }
 
 impl Numbers<'_> {
+    fn len(self) -> usize {
+        match self {
+            Numbers::F16(values) => values.len(),
+            Numbers::F32(values) => values.len(),
+            Numbers::F64(values) => values.len(),
+        }
+    }
+
     fn widen(self) -> Vec<f64> {
         match self {
             Numbers::F16(values) => widen(values),
@@ -82,6 +91,19 @@ fn widen<E: Element>(values: &[E]) -> Vec<f64> {
     values.iter().map(|value| value.widen()).collect()
 }
 
+impl Factors<'_> {
+    fn check(&self) -> Result<()> {
+        let [rank, n_in, n_out] = self.sizes;
+        let (a, b) = (self.a.len(), self.b.len());
+        if rank * n_in * n_out == 0 || a != rank * n_in || b != rank * n_out {
+            return Err(Error::Shape(format!(
+                "factors hold {a} and {b} numbers, expected rank {rank} times {n_in} and {n_out}"
+            )));
+        }
+        Ok(())
+    }
+}
+
 /// The update `scale * B A` of one module.
 #[derive(Debug, Clone, Copy)]
 pub struct Factors<'a> {
@@ -93,70 +115,6 @@ pub struct Factors<'a> {
     pub sizes: [usize; 3],
     /// The number in front.
     pub scale: f64,
-}
-
-/// Factors laid out for the product.
-struct Packed {
-    a: TokenPanels,
-    b: TokenPanels,
-    scale: f64,
-}
-
-impl Packed {
-    fn new(factors: &Factors<'_>) -> Result<Self> {
-        let [rank, n_in, n_out] = factors.sizes;
-        let a = factors.a.widen();
-        let b = transposed(&factors.b.widen(), rank);
-        if rank == 0 || a.len() != rank * n_in || b.len() != rank * n_out {
-            return Err(Error::Shape(format!(
-                "factors hold {} and {} numbers, expected rank {rank} times {n_in} and {n_out}",
-                a.len(),
-                b.len()
-            )));
-        }
-        let (a, b) = (TokenMatrix::new(&a, n_in)?, TokenMatrix::new(&b, n_out)?);
-        Ok(Self {
-            a: TokenPanels::pack(a),
-            b: TokenPanels::pack(b),
-            scale: factors.scale,
-        })
-    }
-
-    fn rank(&self) -> usize {
-        self.a.n_tokens()
-    }
-}
-
-/// `[n_out, rank]` to `[rank, n_out]`.
-fn transposed(values: &[f64], rank: usize) -> Vec<f64> {
-    let columns = (0..rank).flat_map(|column| values.iter().skip(column).step_by(rank));
-    columns.copied().collect()
-}
-
-/// Inner product of two updates of one module.
-fn inner(source: &Packed, target: &Packed) -> f64 {
-    let (a, b) = (cross(&source.a, &target.a), cross(&source.b, &target.b));
-    let n_columns = target.rank();
-    let by_rows = a.iter().zip(&b).fold(0.0, |sum, (a, b)| sum + a * b);
-    // Swapping the two updates transposes both matrices. Adding once by rows and once by columns
-    // makes the result the same bit for bit, whichever task comes first.
-    let by_columns = (0..n_columns)
-        .flat_map(|column| (column..a.len()).step_by(n_columns))
-        .fold(0.0, |sum, index| sum + a[index] * b[index]);
-    source.scale * target.scale * (0.5 * (by_rows + by_columns))
-}
-
-/// `[rank_source, rank_target]` inner products of the rows of A, or of the columns of B.
-fn cross(rows: &TokenPanels, columns: &TokenPanels) -> Vec<f64> {
-    let n_columns = columns.n_tokens();
-    let mut products = vec![0.0; rows.n_tokens() * n_columns];
-    for_each_tile(rows, columns, Inner, |tile| {
-        for (offset, row) in tile.rows().enumerate() {
-            let start = (tile.first_row + offset) * n_columns + tile.first_column;
-            products[start..start + row.len()].copy_from_slice(row);
-        }
-    });
-    products
 }
 
 #[cfg(test)]
@@ -178,16 +136,22 @@ mod tests {
             update(&[1.0, 0.0, 0.0, 1.0], &[1.0, 2.0, 3.0, 4.0], 2, 1.0),
             update(&[1.0, 1.0], &[1.0, 0.0], 1, 1.0),
         ];
-        let scores = matrix(&tasks, None, Score::Inner, &Monitor::default()).unwrap();
+        let scores = matrix(&tasks, None, Asked::of(Score::Inner), &Monitor::default()).unwrap();
         assert_eq!(scores, ndarray::array![[30.0, 3.0], [3.0, 2.0]]);
-        let split = matrix(&tasks[..1], Some(&tasks), Score::Inner, &Monitor::default()).unwrap();
+        let split = matrix(
+            &tasks[..1],
+            Some(&tasks),
+            Asked::of(Score::Inner),
+            &Monitor::default(),
+        )
+        .unwrap();
         assert_eq!(split, ndarray::array![[30.0, 3.0]]);
     }
 
     #[test]
     fn an_absent_module_is_a_zero_update() {
         let tasks = [update(&[1.0], &[2.0], 1, 3.0), vec![None]];
-        let scores = matrix(&tasks, None, Score::Cosine, &Monitor::default()).unwrap();
+        let scores = matrix(&tasks, None, Asked::of(Score::Cosine), &Monitor::default()).unwrap();
         assert_eq!(scores, ndarray::array![[1.0, 0.0], [0.0, 0.0]]);
     }
 
@@ -197,7 +161,7 @@ mod tests {
             update(&[1.0, 2.0], &[2.0], 1, 1.0),
             update(&[1.0], &[2.0], 1, 1.0),
         ];
-        let refused = matrix(&tasks, None, Score::Inner, &Monitor::default());
+        let refused = matrix(&tasks, None, Asked::of(Score::Inner), &Monitor::default());
         assert!(matches!(refused, Err(Error::Shape(_))));
         assert!(matches!(
             Score::from_name("flatten"),

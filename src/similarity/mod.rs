@@ -36,7 +36,7 @@ use crate::tokens::Tokens;
 
 pub use auto::{Decision, decide, longest};
 pub use candidates::largest_products;
-pub use centre::{Centre, Frame, centred};
+pub use centre::{Centre, Frame, centred, mean_of_sums, token_sums};
 pub use compare::{
     Comparison, Method, Origin, Precision, Question, Screened, Single, compare, is_single, part,
 };
@@ -44,7 +44,7 @@ pub use diagonal::{Alignment, alignment};
 pub use grid::{Direction, Sides};
 pub use prepare::Normalize;
 pub use rule::About;
-pub use saturation::{Saturation, saturation};
+pub use saturation::{Saturation, Spread, saturation, spread};
 pub use sketch::{Vector, sketch};
 
 use grid::Grid;

@@ -15,43 +15,54 @@ pub struct Saturation {
     pub constant_rows: Vec<usize>,
 }
 
-/// Looks at `scores [n_targets, n_sources]`. `own` holds for each target its own column among the
-/// sources, which is left out. The scale is `range`, or twice the largest foreign score if None.
-pub fn saturation(
-    scores: &[f64],
-    n_sources: usize,
-    own: &[Option<usize>],
-    range: Option<(f64, f64)>,
-) -> Saturation {
-    let foreign: Vec<Vec<f64>> = scores
-        .chunks_exact(n_sources)
-        .zip(own)
-        .map(|(row, &own)| {
-            let columns = row.iter().enumerate();
-            columns
-                .filter(|(column, _)| Some(*column) != own)
-                .map(|(_, &score)| score)
-                .collect()
-        })
-        .collect();
-    let largest = |row: &[f64]| row.iter().fold(0.0, |best: f64, v| best.max(v.abs()));
+/// What one row of scores has to say.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spread {
+    /// Number of foreign scores.
+    pub count: usize,
+    /// The smallest of them.
+    pub low: f64,
+    /// The largest of them.
+    pub high: f64,
+}
+
+impl Spread {
+    fn largest(&self) -> f64 {
+        0.0f64.max(self.low.abs()).max(self.high.abs())
+    }
+}
+
+/// Looks at one row; `own` is the target's own column among the sources, which is left out.
+pub fn spread(row: &[f64], own: Option<usize>) -> Spread {
+    let nothing = Spread {
+        count: 0,
+        low: f64::INFINITY,
+        high: f64::NEG_INFINITY,
+    };
+    let columns = row.iter().enumerate();
+    let foreign = columns.filter(|(column, _)| Some(*column) != own);
+    foreign.fold(nothing, |seen, (_, &score)| Spread {
+        count: seen.count + 1,
+        low: seen.low.min(score),
+        high: seen.high.max(score),
+    })
+}
+
+/// Looks at all rows. The scale is `range`, or twice the largest foreign score if None.
+pub fn saturation(rows: &[Spread], range: Option<(f64, f64)>) -> Saturation {
+    let seen = rows.iter().filter(|row| row.count > 0);
     let width = match range {
         Some((low, high)) => high - low,
-        None => 2.0 * foreign.iter().map(|row| largest(row)).fold(0.0, f64::max),
+        None => 2.0 * seen.map(Spread::largest).fold(0.0, f64::max),
     };
     let mut constant_rows = Vec::new();
     let mut used = Vec::new();
-    for (target, row) in foreign.iter().enumerate().filter(|(_, row)| row.len() > 1) {
-        let high = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let low = row.iter().copied().fold(f64::INFINITY, f64::min);
-        if high - low <= ROUNDING * largest(row) {
+    for (target, row) in rows.iter().enumerate().filter(|(_, row)| row.count > 1) {
+        let difference = row.high - row.low;
+        if difference <= ROUNDING * row.largest() {
             constant_rows.push(target);
         }
-        used.push(if width > 0.0 {
-            (high - low) / width
-        } else {
-            0.0
-        });
+        used.push(if width > 0.0 { difference / width } else { 0.0 });
     }
     used.sort_unstable_by(f64::total_cmp);
     let count = used.len() as f64;
@@ -65,27 +76,35 @@ pub fn saturation(
 mod tests {
     use super::*;
 
+    fn seen(
+        scores: &[f64],
+        n_sources: usize,
+        own: &[Option<usize>],
+        range: Option<(f64, f64)>,
+    ) -> Saturation {
+        let rows = scores.chunks_exact(n_sources).zip(own);
+        let rows: Vec<Spread> = rows.map(|(row, &own)| spread(row, own)).collect();
+        saturation(&rows, range)
+    }
+
     #[test]
     fn the_own_score_does_not_count() {
         let scores = [1.0, 0.5, 0.5, 0.0, 1.0, 1.0];
-        let found = saturation(&scores, 3, &[Some(0), None], Some((-1.0, 1.0)));
+        let found = seen(&scores, 3, &[Some(0), None], Some((-1.0, 1.0)));
         assert_eq!(found.constant_rows, [0]);
         assert_eq!(found.saturation, Some(1.0 - (0.0 + 0.5) / 2.0));
     }
 
     #[test]
     fn without_a_range_the_largest_score_sets_the_scale() {
-        let found = saturation(&[4.0, -4.0], 2, &[None], None);
+        let found = seen(&[4.0, -4.0], 2, &[None], None);
         assert_eq!(found.saturation, Some(0.0));
-        assert_eq!(
-            saturation(&[0.0, 0.0], 2, &[None], None).saturation,
-            Some(1.0)
-        );
+        assert_eq!(seen(&[0.0, 0.0], 2, &[None], None).saturation, Some(1.0));
     }
 
     #[test]
     fn one_foreign_source_has_nothing_to_be_told_from() {
-        let found = saturation(&[1.0, 0.3], 2, &[Some(0)], None);
+        let found = seen(&[1.0, 0.3], 2, &[Some(0)], None);
         assert_eq!(found.saturation, None);
         assert!(found.constant_rows.is_empty());
     }
@@ -93,6 +112,6 @@ mod tests {
     #[test]
     fn rounding_is_no_difference() {
         let scores = [0.3, 0.3 + 1e-16, 0.3 - 1e-14];
-        assert_eq!(saturation(&scores, 3, &[None], None).constant_rows, [0]);
+        assert_eq!(seen(&scores, 3, &[None], None).constant_rows, [0]);
     }
 }

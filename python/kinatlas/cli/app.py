@@ -114,7 +114,7 @@ def similarity(
 ) -> None:
     """Compare all tasks of a folder; rows are targets, columns are sources."""
     settings = _settings(kernel, direction, normalize, center, neighbours, temperature, threads)
-    if blocks is not None:
+    if blocks is not None or out is not None:
         options = BlockOptions(blocks, scheduler, resume, block_size, max_memory, out, log_json)
         plain = not (tasks or space or base or kind or allow_pickle)
         side = folder if plain else _atlas(folder, tasks, space, base, kind, allow_pickle)
@@ -126,8 +126,8 @@ def similarity(
         else:
             typer.echo(f"{found}, in {found.path}")
         return
-    if scheduler or resume or block_size or out or log_json:
-        raise typer.BadParameter("--scheduler, --resume, --out and the like need --blocks")
+    if scheduler or resume or block_size or log_json:
+        raise typer.BadParameter("--scheduler, --resume and the like need --out or --blocks")
     atlas = _atlas(folder, tasks, space, base, kind, allow_pickle)
     matrix = ka.similarity_matrix(atlas, progress=_progress(as_json, as_csv), **settings)
     _show(matrix, f"{kernel}: {len(matrix.targets)} targets", as_json, as_csv, _notes(matrix))

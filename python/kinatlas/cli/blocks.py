@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import kinatlas as ka
-from kinatlas._checks import require
 from kinatlas.distributed import BlockFolder, similarity_blocks
 
 __all__ = ["BlockOptions", "compare_in_blocks"]
@@ -26,7 +24,7 @@ _PLAIN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 class BlockOptions:
     """The options of a comparison on disk, as the command line gives them."""
 
-    folder: Path
+    folder: Path | None
     scheduler: str | None
     resume: bool
     block_size: int | None
@@ -47,13 +45,11 @@ def compare_in_blocks(
     MissingDependencyError
         If ``out`` ends in ``.parquet`` and pyarrow is not installed.
     """
-    out = options.out
-    if out is not None:
-        _check_out(out)
     with _logged(options.log_json):
-        found = similarity_blocks(
+        return similarity_blocks(
             atlas,
             folder=options.folder,
+            out=options.out,
             scheduler=options.scheduler,
             resume=options.resume,
             block_size=options.block_size,
@@ -61,19 +57,6 @@ def compare_in_blocks(
             progress=progress,
             **settings,
         )
-        if out is not None:
-            found.to_npy(out) if out.suffix == ".npy" else found.to_parquet(out)
-    return found
-
-
-def _check_out(out: Path) -> None:
-    """Refuse before the work what could not be written after it."""
-    if out.suffix not in (".npy", ".parquet"):
-        raise ka.errors.FormatError(f"--out {out}: expected a name ending in .npy or .parquet")
-    if not out.parent.is_dir() or out.is_dir():
-        raise ka.errors.FormatError(f"--out {out}: expected a file in a folder that exists")
-    if out.suffix == ".parquet":
-        require("pyarrow.parquet", "dataframe")
 
 
 class _JsonLines(logging.Formatter):

@@ -65,12 +65,16 @@ Scheduler = Annotated[
     str | None, typer.Option(help="With --blocks: address of a Dask scheduler, tcp://HOST:PORT.")
 ]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="With --blocks: verify what is there, compute the rest.")
+    bool,
+    typer.Option(
+        "--resume", help="With --out or --blocks: verify what is there, compute the rest."
+    ),
 ]
 BlockSize = Annotated[int | None, typer.Option(help="With --blocks: tasks a side of a block.")]
-MaxMemory = Annotated[float, typer.Option(help="With --blocks: GiB that one block may use.")]
+MaxMemory = Annotated[float, typer.Option(help="With --out or --blocks: GiB to use.")]
 Out = Annotated[
-    Path | None, typer.Option(help="With --blocks: write all scores to this .npy or .parquet.")
+    Path | None,
+    typer.Option(help="Compute in blocks, and write all scores to this .npy or .parquet."),
 ]
 LogJson = Annotated[
     bool, typer.Option("--log-json", help="With --blocks: log to standard error, JSON lines.")

@@ -10,12 +10,36 @@ import numpy as np
 import numpy.typing as npt
 
 from kinatlas._frames import require
+from kinatlas.errors import FormatError
 from kinatlas.io.atomic import replaced
 
-__all__ = ["write_npy", "write_parquet"]
+__all__ = ["check_out", "write_npy", "write_parquet"]
 
 #: The number of the first target, and scores [n_rows, n_sources].
 Bands: TypeAlias = Iterable[tuple[int, npt.NDArray[np.float64]]]
+
+
+def check_out(out: Path, *, resume: bool) -> None:
+    """Refuse before the work what could not be written after it.
+
+    Raises
+    ------
+    FormatError
+        If it is named neither ``.npy`` nor ``.parquet``, lies in no folder, or is there already.
+    MissingDependencyError
+        If it ends in ``.parquet`` and pyarrow is not installed.
+    """
+    if out.suffix not in (".npy", ".parquet"):
+        raise FormatError(f"out={str(out)!r}: expected a name ending in .npy or .parquet")
+    if not out.parent.is_dir() or out.is_dir():
+        raise FormatError(f"out={str(out)!r}: expected a file in a folder that exists")
+    if out.exists() and not resume:
+        raise FormatError(
+            f"out={str(out)!r} is there already; pass resume=True to finish or repeat it, or "
+            "choose another name"
+        )
+    if out.suffix == ".parquet":
+        require("pyarrow.parquet", "dataframe")
 
 
 def write_npy(path: Path, shape: tuple[int, int], bands: Bands) -> Path:

@@ -10,14 +10,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kinatlas.errors import DTypeError, FormatError, KinAtlasError, WorkerError
 from kinatlas.io import load_atlas, open_atlas, save_atlas
 from kinatlas.similarity.block_plan import AnyAtlas
 from kinatlas.tasks import Atlas, LowRankAtlas
+from kinatlas.tasks.mapping import let_go
 
 __all__ = ["AtlasFile", "fingerprint", "opened"]
 
-_STEP = 64 << 20  # bytes hashed at a time, so that a mapped atlas never comes into memory whole
+_STEP = 16 << 20  # bytes hashed at a time, so that a mapped atlas never comes into memory whole
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def _read(path: str) -> AnyAtlas:
             return open_atlas(path)
         except FormatError:
             pass  # a safetensors file of somebody else's: readable, but not in place
-    atlas: AnyAtlas = load_atlas(path)
+    atlas: AnyAtlas = load_atlas(path, mapped=True)
     return atlas
 
 
@@ -136,7 +139,9 @@ def _token_parts(atlas: Atlas) -> Iterator[Any]:
     yield atlas._offsets.tobytes()
     rows = max(1, _STEP // (atlas.dim * atlas._buffer.itemsize))
     for start in range(0, len(atlas._buffer), rows):
-        yield atlas._buffer[start : start + rows].tobytes()
+        part = np.asarray(atlas._buffer[start : start + rows])
+        yield np.ascontiguousarray(part).data
+        let_go(part)
 
 
 def _factor_parts(atlas: LowRankAtlas) -> Iterator[Any]:
@@ -147,3 +152,5 @@ def _factor_parts(atlas: LowRankAtlas) -> Iterator[Any]:
             yield repr(about).encode()
             yield factors.a.tobytes()
             yield factors.b.tobytes()
+            let_go(factors.a)
+            let_go(factors.b)

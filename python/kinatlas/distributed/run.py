@@ -15,6 +15,7 @@ import numpy.typing as npt
 from kinatlas._checks import check_n_threads, check_whole
 from kinatlas._progress import bar
 from kinatlas.distributed.crew import Crew, recruited
+from kinatlas.distributed.export import check_out
 from kinatlas.distributed.folder import BlockFolder
 from kinatlas.distributed.inputs import fingerprint, opened
 from kinatlas.distributed.lock import locked
@@ -35,7 +36,8 @@ def similarity_blocks(
     sources: Any,
     targets: Any = None,
     *,
-    folder: str | os.PathLike[str],
+    folder: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] | None = None,
     executor: Any = None,
     scheduler: str | None = None,
     resume: bool = False,
@@ -58,7 +60,11 @@ def similarity_blocks(
         Atlases, or paths: of a file by ``save_atlas``, which is opened in place and never read
         whole, or of anything ``load_atlas`` reads. Workers open paths, so they must see them.
     folder
-        Where blocks are kept; an atlas that has no file is written there for the workers.
+        Where blocks are kept; an atlas that has no file is written there for the workers. None
+        takes ``out`` with ``.blocks`` behind it.
+    out
+        One file for all scores besides, some targets at a time: ``.npy`` [n_targets, n_sources],
+        for ``np.load(out, mmap_mode="r")``, or ``.parquet``, tidy (target, source, score).
     executor
         Any ``concurrent.futures.Executor``, or a ``dask.distributed.Client``; None computes here.
     scheduler
@@ -80,7 +86,8 @@ def similarity_blocks(
     Raises
     ------
     FormatError
-        If the folder holds a comparison and ``resume`` is False, or another comparison.
+        If the folder holds a comparison and ``resume`` is False, or another comparison; if
+        ``out`` is there already and ``resume`` is False, or cannot be written.
     LockedError
         If another job works on the folder.
     SchedulerError, WorkerError
@@ -105,9 +112,10 @@ def similarity_blocks(
            [ True,  True]])
     """
     n_threads, retries = check_n_threads(n_threads), check_whole(retries, "retries", 0)
-    if not os.fspath(folder):
-        raise ValueError("folder is empty, expected a path; '.' is the current folder")
-    path = Path(folder)
+    file = None if out is None else Path(out)
+    if file is not None:
+        check_out(file, resume=resume)
+    path = _place(folder, file)
     path.mkdir(parents=True, exist_ok=True)
     with locked(path), recruited(executor, scheduler, retries) as crew:
         by_path = crew is not None and crew.by_path
@@ -124,29 +132,48 @@ def similarity_blocks(
         found = BlockFolder.create(path, plan, names, inputs, resume=resume)
         n_workers_threads = n_threads or (None if crew is None else 1)
         job = Job(plan, sent, sent_rows, release(), n_workers_threads)
-        _fill(found, job, crew, retries, progress)
+        n_bytes = 0 if file is None else 8 * len(names[0]) * len(names[1])
+        _fill(found, job, (crew, retries), n_bytes, progress)
+        if file is not None:
+            found.to_npy(file) if file.suffix == ".npy" else found.to_parquet(file)
     return found
 
 
+def _place(folder: str | os.PathLike[str] | None, out: Path | None) -> Path:
+    if folder is None and out is not None:
+        return out.with_name(f"{out.name}.blocks")
+    if folder is None or not os.fspath(folder):
+        raise ValueError(
+            "folder is missing, expected a path ('.' is the current folder), or out= for one file"
+        )
+    return Path(folder)
+
+
 def _fill(
-    found: BlockFolder, job: Job, crew: Crew | None, retries: int, progress: bool | None
+    found: BlockFolder,
+    job: Job,
+    crew: tuple[Crew | None, int],
+    n_bytes_out: int,
+    progress: bool | None,
 ) -> None:
     missing = _missing(found)
-    _check_space(found, missing)
-    total = sum(block.n_pairs for block in missing)
+    _check_space(found, missing, n_bytes_out)
+    twins = dict(found.plan.without_mirrors(missing))
     log.info("planned", extra={"n_blocks": len(found.plan), "n_missing": len(missing)})
-    with bar(progress, total) as report:
+    with bar(progress, sum(block.n_pairs for block in missing)) as report:
         n_done = 0
 
         def done(block: Block, scores: npt.NDArray[np.float64], seconds: float) -> None:
             nonlocal n_done
-            found.write(block, scores)
-            n_done += block.n_pairs
             log.info("block", extra={"block": block.name, "seconds": round(seconds, 4)})
+            for each, part in ((block, scores), (twins[block], scores.T)):
+                if each is not None:
+                    found.write(each, part)
+                    n_done += each.n_pairs
             if report is not None:
                 report(n_done)
 
-        _compute(job, missing, crew, retries, done)
+        _compute(job, list(twins), *crew, done)
     log.info("finished", extra={"n_blocks": len(missing)})
 
 
@@ -167,12 +194,13 @@ def _compute(job: Job, missing: list[Block], crew: Crew | None, retries: int, do
         done(block, *compute(job, block))
 
 
-def _check_space(found: BlockFolder, missing: list[Block]) -> None:
-    needed = sum(8 * block.n_pairs + _BLOCK_OVERHEAD for block in missing)
+def _check_space(found: BlockFolder, missing: list[Block], n_bytes_out: int) -> None:
+    needed = n_bytes_out + sum(8 * block.n_pairs + _BLOCK_OVERHEAD for block in missing)
     free = shutil.disk_usage(found.path).free
     if needed > free:
         raise OSError(
             errno.ENOSPC,
-            f"{found.path}: {len(missing)} blocks need {needed:,} bytes, the disk has {free:,} "
+            f"{found.path}: {len(missing)} blocks{' and the output' if n_bytes_out else ''} need "
+            f"{needed:,} bytes, the disk has {free:,} "
             "free. Free space, or choose another folder; finished blocks are kept",
         )

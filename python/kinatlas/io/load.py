@@ -14,6 +14,7 @@ from kinatlas.errors import FormatError, KinAtlasError, SkippedAdapterWarning
 from kinatlas.io.adapters import read_adapter
 from kinatlas.io.arrays import read_npy, read_npz
 from kinatlas.io.build import as_atlas, chosen
+from kinatlas.io.mapped_factors import in_place
 from kinatlas.io.parts import Options, Part, Skip
 from kinatlas.io.pickles import read_pickle
 from kinatlas.io.report import LoadEntry, LoadReport
@@ -48,6 +49,7 @@ def load_atlas(
     base: str | os.PathLike[str] | None = None,
     allow_pickle: bool = False,
     errors: Literal["raise", "skip"] = "raise",
+    mapped: bool = False,
 ) -> Atlas: ...
 
 
@@ -60,6 +62,7 @@ def load_atlas(
     base: str | os.PathLike[str] | None = None,
     allow_pickle: bool = False,
     errors: Literal["raise", "skip"] = "raise",
+    mapped: bool = False,
 ) -> LowRankAtlas: ...
 
 
@@ -72,6 +75,7 @@ def load_atlas(
     base: str | os.PathLike[str] | None = None,
     allow_pickle: bool = False,
     errors: Literal["raise", "skip"] = "raise",
+    mapped: bool = False,
 ) -> Any: ...
 
 
@@ -83,6 +87,7 @@ def load_atlas(
     base: str | os.PathLike[str] | None = None,
     allow_pickle: bool = False,
     errors: Literal["raise", "skip"] = "raise",
+    mapped: bool = False,
 ) -> Atlas | LowRankAtlas:
     """Read a folder of adapters, or one file, into an atlas; ``atlas.report`` says what happened.
 
@@ -108,6 +113,9 @@ def load_atlas(
         Whether to open pickles, with torch's weights-only loader.
     errors
         ``"raise"`` stops at the first damaged file, ``"skip"`` lists it in the report.
+    mapped
+        Whether low-rank factors stay in their safetensors files, so that memory does not grow
+        with the number of adapters. Tokens stay in the file of ``save_atlas``: ``io.open_atlas``.
 
     Raises
     ------
@@ -138,7 +146,7 @@ def load_atlas(
         check_choice(kind, ("tokens", "low_rank"), "kind")
     check_choice(errors, ("raise", "skip"), "errors")
     root = _root(path)
-    outcomes = _read_all(root, Options(_base_files(base), allow_pickle), errors)
+    outcomes = _read_all(root, Options(_base_files(base), allow_pickle, mapped), errors)
     parts = [part for outcome in outcomes for part in outcome.parts]
     if not parts:
         report = _report(root, outcomes, {})
@@ -195,7 +203,8 @@ def _outcome(source: Source, options: Options, errors: str) -> _Outcome:
     if source.reason is not None:
         return _Outcome(source, reason=source.reason)
     try:
-        return _Outcome(source, tuple(_READERS[source.kind](source, options)))
+        parts = _READERS[source.kind](source, options)
+        return _Outcome(source, tuple(in_place(source, parts) if options.mapped else parts))
     except Skip as reason:
         return _Outcome(source, reason=str(reason))
     except (KinAtlasError, OSError) as error:

@@ -21,10 +21,11 @@ class Skip(Exception):
 
 @dataclass(frozen=True)
 class Options:
-    """What the caller allows: base model files, and pickles or not."""
+    """What the caller allows: base model files, pickles or not, factors left in their files."""
 
     base: tuple[Path, ...] = ()
     allow_pickle: bool = False
+    mapped: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -16,14 +16,20 @@ import numpy as np
 import numpy.typing as npt
 
 from kinatlas import _core
-from kinatlas.errors import DTypeError, NonFiniteError, ShapeError
+from kinatlas.errors import DTypeError, ShapeError
 from kinatlas.similarity.frames import Frame
+from kinatlas.similarity.low_rank import factors_of
 from kinatlas.similarity.options import Options
+from kinatlas.similarity.parts import packed_tasks
 from kinatlas.tasks import Atlas, LowRankAtlas
+from kinatlas.tasks.mapping import files_of, let_go
 
-__all__ = ["AnyAtlas", "Block", "BlockPlan", "packed_tasks", "within"]
+__all__ = ["AnyAtlas", "Block", "BlockPlan", "within"]
 
 AnyAtlas: TypeAlias = Atlas | LowRankAtlas
+
+# Sums over all pairs of tokens, row by row: with rows and columns exchanged, another order.
+_LAST_DIGITS_TURN = {"euclidean_average"}
 
 
 @dataclass(frozen=True, order=True)
@@ -80,6 +86,8 @@ class BlockPlan:
     n_targets: int
     n_sources: int
     block_shape: tuple[int, int]
+    #: Whether the sources are compared among themselves.
+    is_square: bool = False
 
     def __iter__(self) -> Iterator[Block]:
         """Give every block, row by row."""
@@ -103,6 +111,8 @@ class BlockPlan:
     ) -> npt.NDArray[np.float64]:
         """Return the scores [n_rows, n_cols] of one block; any number of threads, the same bits.
 
+        `compute_bounded` also returns the bound on their error.
+
         Raises
         ------
         NonFiniteError
@@ -110,6 +120,17 @@ class BlockPlan:
         ShapeError, DTypeError
             If the block does not lie in the grid, or the atlases are of another size or kind.
         """
+        return self.compute_bounded(block, sources, targets, n_threads=n_threads)[0]
+
+    def compute_bounded(
+        self,
+        block: Block,
+        sources: AnyAtlas,
+        targets: AnyAtlas | None = None,
+        *,
+        n_threads: int | None = None,
+    ) -> tuple[npt.NDArray[np.float64], tuple[float, str] | None]:
+        """Return the scores of `compute`; and for float32 and bf16, their error bound and simd."""
         if not (within(block.rows, self.n_targets) and within(block.cols, self.n_sources)):
             raise ShapeError(
                 f"block {block.name} lies outside the grid of {self.n_targets} targets and "
@@ -121,13 +142,20 @@ class BlockPlan:
                 f"got {len(rows)} targets and {len(sources)} sources, the plan was made for "
                 f"{self.n_targets} and {self.n_sources}"
             )
+        is_diagonal = targets is None and block.rows == block.cols
         if self.modules is not None and _both(rows, sources, LowRankAtlas):
-            return _core.low_rank_matrix(
-                _updates(rows, block.rows)._aligned(self.modules),
-                _updates(sources, block.cols)._aligned(self.modules),
-                self.kernel,
-                n_threads,
+            right = _updates(sources, block.cols)
+            left = None if is_diagonal else _updates(rows, block.rows)
+            ours = right._aligned(self.modules)
+            theirs = None if left is None else left._aligned(self.modules)
+            precision = self.recorded.get("precision", "float64")
+            sides = (theirs or ours, None if theirs is None else ours)
+            scores = _core.low_rank_matrix(
+                sides[0], sides[1], self.kernel, n_threads, None, precision
             )
+            for file in files_of(factors_of(left, right)):
+                let_go(file)
+            return scores, None
         if self.options is not None and self.frame is None:
             raise ShapeError(
                 "this plan was read from a folder, which does not keep the origin; "
@@ -138,14 +166,44 @@ class BlockPlan:
                 f"this plan compares {'tokens' if self.modules is None else 'low-rank updates'}, "
                 f"got {type(sources).__name__} and {type(rows).__name__}"
             )
-        scores = _core.block_scores(
-            packed_tasks(sources, block.cols),
-            packed_tasks(rows, block.rows),
-            self.options.core(),
-            self.frame,
-            n_threads,
-        )
-        return scores.reshape(block.shape)
+        packed = packed_tasks(sources, block.cols)
+        beside = None if is_diagonal else packed_tasks(rows, block.rows)
+        options = self.options.core()
+        flat, single = _core.block_scores(packed, beside, options, self.frame, n_threads)
+        for part in (packed, beside or packed):
+            let_go(part[0])
+        return flat.reshape(block.shape), single
+
+    def without_mirrors(self, blocks: Iterable[Block]) -> list[tuple[Block, Block | None]]:
+        """Return which blocks to compute, each with the one that its transposed scores fill too.
+
+        That is another block only where sources are compared among themselves by a kernel that
+        has no direction, on a square grid.
+
+        Examples
+        --------
+        >>> from kinatlas.similarity import plan_blocks
+        >>> atlas = Atlas.from_arrays({name: [[1.0, 0.0]] for name in ("mnli", "rte", "cb")})
+        >>> plan = plan_blocks(atlas, kernel="chamfer", block_size=2)
+        >>> [(one.name[:8], two and two.name[:8]) for one, two in plan.without_mirrors(plan)]
+        [('r0000000', None), ('r0000000', 'r0000002'), ('r0000002', None)]
+        """
+        wanted, chosen = dict.fromkeys(blocks), dict[Block, Block | None]()
+        for block in wanted:
+            twin = Block(block.cols, block.rows) if self._is_even() else block
+            if chosen.get(twin) is None or twin == block:
+                chosen[block] = twin if twin in wanted and twin != block else None
+        return list(chosen.items())
+
+    def _is_even(self) -> bool:
+        """Whether rows and columns exchanged give the same scores, block by block."""
+        if not self.is_square or len(set(self.block_shape)) > 1:
+            return False
+        options = self.options
+        if options is None:
+            return True
+        is_even = options.info.symmetric or options.direction == "symmetric"
+        return is_even and self.kernel not in _LAST_DIGITS_TURN
 
     def compute_some(
         self,
@@ -165,7 +223,7 @@ class BlockPlan:
         offsets = np.cumsum([0, *(span.stop - span.start for span in spans)], dtype=np.int64)
         target = packed_tasks(targets, (row, row + 1))
         options = self.options.core()
-        return _core.block_scores((rows, offsets), target, options, self.frame, n_threads)
+        return _core.block_scores((rows, offsets), target, options, self.frame, n_threads)[0]
 
     def identity(self) -> dict[str, Any]:
         """Return plain values that are equal exactly when two plans give the same scores."""
@@ -195,21 +253,6 @@ def within(bounds: tuple[int, int], count: int) -> bool:
 
 def _both(rows: Any, columns: Any, kind: type) -> bool:
     return isinstance(rows, kind) and isinstance(columns, kind)
-
-
-def packed_tasks(atlas: Any, bounds: tuple[int, int]) -> tuple[Any, Any]:
-    """Return some tasks, packed; raises `NonFiniteError` for what a mapped file may hide."""
-    buffer, offsets = atlas._packed
-    start, stop = bounds
-    within = offsets[start : stop + 1] - offsets[start]
-    part = (np.asarray(buffer[int(offsets[start]) : int(offsets[stop])]), within)
-    found = _core.first_nonfinite(part)
-    if found is not None:
-        raise NonFiniteError(
-            f"task {atlas.names[start + found[0]]!r}: token {found[1]}, coordinate {found[2]} is "
-            "NaN or infinite; only finite numbers can be compared"
-        )
-    return part
 
 
 def _updates(atlas: Any, bounds: tuple[int, int]) -> LowRankAtlas:

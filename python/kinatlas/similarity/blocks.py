@@ -18,14 +18,15 @@ from kinatlas._checks import (
     check_whole,
 )
 from kinatlas.errors import DTypeError, FormatError, ShapeError
-from kinatlas.similarity.block_plan import AnyAtlas, Block, BlockPlan, packed_tasks, within
+from kinatlas.similarity.block_plan import AnyAtlas, Block, BlockPlan, within
 from kinatlas.similarity.compute import refuse_token_options, tokens_of, updates_of
 from kinatlas.similarity.diagnostics import described
 from kinatlas.similarity.fit import check_fit
 from kinatlas.similarity.frames import fit_frame
-from kinatlas.similarity.low_rank import aligned
+from kinatlas.similarity.low_rank import aligned, precision_of_updates
 from kinatlas.similarity.matrix import SimilarityMatrix
 from kinatlas.similarity.options import Direction, Options
+from kinatlas.similarity.parts import packed_tasks
 from kinatlas.similarity.task2vec import is_task2vec
 from kinatlas.tasks import Atlas, LowRankAtlas
 
@@ -84,9 +85,14 @@ def plan_blocks(
         refuse_token_options(center, k, temperature)
         check_choice(kernel, _core.low_rank_kernels(), "kernel")
         modules = aligned(sources, updates_of(targets))[2]
-        recorded = {"direction": "symmetric", "normalize": None, "center": None}
-        shape = _shape(block_size, len(rows), len(sources), _LOW_RANK_TASKS, _MOST_TASKS)
-        return BlockPlan(kernel, None, recorded, None, modules, len(rows), len(sources), shape)
+        recorded: dict[str, Any] = {"direction": "symmetric", "normalize": None, "center": None}
+        recorded["precision"] = precision_of_updates(precision)
+        most = max(
+            1, max_memory // (2 * _bytes_of_updates(sources, updates_of(targets) or sources))
+        )
+        shape = _shape(block_size, len(rows), len(sources), _LOW_RANK_TASKS, most)
+        sizes = (len(rows), len(sources), shape, targets is None)
+        return BlockPlan(kernel, None, recorded, None, modules, *sizes)
     if is_task2vec(kernel):
         raise ValueError(
             f"kernel={kernel!r}: a task has one token here, so similarity_matrix compares even "
@@ -113,7 +119,8 @@ def plan_blocks(
     is_single = _core.multiplies_in_float32(*first, options.core())
     narrow = "bf16" if precision == "bf16" else "float32"
     recorded["precision"] = narrow if is_single else "float64"
-    return BlockPlan(kernel, options, recorded, frame, None, len(rows), len(sources), shape)
+    sizes = (len(rows), len(sources), shape, targets is None)
+    return BlockPlan(kernel, options, recorded, frame, None, *sizes)
 
 
 def similarity_block(
@@ -212,7 +219,11 @@ def _shape(
 ) -> tuple[int, int]:
     if size is None:
         side = max(1, min(wanted, most, _MOST_TASKS))
-        return min(side, n_rows), min(side, n_columns)
+        # Few rows leave room, and work, for more columns; and the other way round.
+        longer = min(_MOST_TASKS, side * side // min(side, n_rows, n_columns))
+        height = min(n_rows, longer if n_columns < side else side)
+        width = min(n_columns, longer if n_rows < side else side, max(1, 2 * most - height))
+        return height, width
     both: Any = size if isinstance(size, (tuple, list)) else (size, size)
     if len(both) != 2:
         raise ValueError(f"block_size={size!r}: expected one whole number, or targets and sources")
@@ -224,6 +235,13 @@ def _shape(
             "together; allow more memory or take smaller blocks"
         )
     return height, width
+
+
+def _bytes_of_updates(*atlases: LowRankAtlas) -> int:
+    """Bytes of the largest update, all modules together."""
+    updates = [update for atlas in atlases for update in atlas._updates]
+    each = (sum(part.a.nbytes + part.b.nbytes for part in update.values()) for update in updates)
+    return max(each)
 
 
 def _bounds(chosen: slice, count: int, label: str) -> tuple[int, int]:

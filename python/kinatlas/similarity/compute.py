@@ -66,7 +66,8 @@ def token_similarity(
         multiplies tokens in float32 and averages in float64, at a known error; ``"bf16"`` for
         the same kernels, which rounds tokens to bfloat16 first: faster where the processor
         multiplies bfloat16, and off by some 1e-4, at most 8e-3, for unit tokens; or ``"auto"``,
-        float32 for these kernels where no token is stored as float64.
+        float32 for these kernels where no token is stored as float64. Low-rank updates know
+        ``"float32"`` and ``"float64"``, which is their ``"auto"``.
     method
         How ``max_pairwise`` finds best partners in float32: ``"exact"`` makes all products;
         ``"screened"`` those that a certified bound in bfloat16 cannot rule out, with the same
@@ -97,7 +98,7 @@ def token_similarity(
             LowRankAtlas.from_factors({role: update})
             for role, update in (("source", source), ("target", target))
         )
-        return float(compare_updates(ours, theirs, kernel, 1, None).values[0, 0])
+        return float(compare_updates(ours, theirs, kernel, 1, None, precision).values[0, 0])
     left, right = (
         Atlas.from_tasks([task if isinstance(task, Task) else Task(role, task)])
         for role, task in (("source", source), ("target", target))
@@ -140,6 +141,7 @@ def similarity_matrix(
     precision: str = "auto",
     method: str = "auto",
     diagnostics: bool = True,
+    max_memory: float | None = None,
     n_threads: int | None = None,
     progress: bool | None = None,
 ) -> SimilarityMatrix:
@@ -161,10 +163,13 @@ def similarity_matrix(
         depends on the targets.
     diagnostics
         False skips the look at the prompts, which may take longer than a few scores.
+    max_memory
+        Bytes to use beyond the scores, for an atlas opened in place by ``io.open_atlas``, larger
+        than memory or not; the same bits, and diagnostics of the scores alone. None is faster.
     n_threads
         Threads for this call; None takes `num_threads`. Any number gives the same bits.
     progress
-        True shows a bar (needs tqdm).
+        True shows a bar with rate and time left (needs tqdm).
 
     Returns
     -------
@@ -197,9 +202,20 @@ def similarity_matrix(
     rte   0.5000  1.0000
     """
     n_threads = check_n_threads(n_threads)
+    if max_memory is not None:
+        # Blocks are compared by this module's rules, so it is loaded before them.
+        from kinatlas.similarity.streaming import compare_in_blocks
+
+        if not is_task2vec(kernel):
+            _refuse_task2vec_options(kernel, trivial, alpha)
+        asked = _asked(direction, normalize, center, k, temperature, trivial, alpha)
+        asked |= {"precision": precision, "kernel": kernel, "max_memory": max_memory}
+        del asked["trivial"], asked["alpha"]
+        return compare_in_blocks(sources, targets, n_threads, progress, **asked)
     if isinstance(sources, LowRankAtlas):
         refuse_token_options(center, k, temperature)
-        return compare_updates(sources, updates_of(targets), kernel, n_threads, progress)
+        both = sources, updates_of(targets)
+        return compare_updates(*both, kernel, n_threads, progress, precision)
     if is_task2vec(kernel):
         asked = _asked(direction, normalize, center, k, temperature, trivial, alpha)
         atlases = sources, None if targets is None else tokens_of(targets, "targets")

@@ -13,11 +13,14 @@ from kinatlas import _core
 from kinatlas._checks import quoted
 from kinatlas.errors import DegenerateRankingWarning
 from kinatlas.similarity.options import Options
+from kinatlas.tasks.mapping import let_go
 
 __all__ = ["described", "screened", "warn_if_degenerate"]
 
 # Beyond chance; the same bound by which center="auto" calls an initialisation shared.
 _CAPTURED = 0.2
+# Scores looked at before their pages are let go, where they are mapped from a file.
+_BAND_BYTES = 64 << 20
 
 
 def described(
@@ -43,7 +46,13 @@ def described(
     """
     columns = {name: column for column, name in enumerate(sources)}
     own = [columns.get(name) for name in targets]
-    saturation, constant = _core.score_saturation(values, own, options.scale())
+    spreads = []
+    height = max(1, _BAND_BYTES // (8 * len(sources)))
+    for top in range(0, len(targets), height):
+        band = values[top : top + height]
+        spreads += _core.score_spreads(band, own[top : top + height])
+        let_go(band)
+    saturation, constant = _core.score_saturation(spreads, options.scale())
     found: dict[str, Any] = {
         "saturation": saturation,
         "constant_targets": [targets[row] for row in constant],

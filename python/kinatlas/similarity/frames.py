@@ -9,15 +9,19 @@ import numpy.typing as npt
 
 from kinatlas import _core
 from kinatlas.similarity.options import Options
+from kinatlas.similarity.parts import packed_tasks, refuse_nonfinite, stretches
 from kinatlas.tasks import Atlas
+from kinatlas.tasks.mapping import let_go
 
 __all__ = ["Frame", "explained", "fit_frame"]
 
 #: Rows [n_rows * dim], and how many tokens were averaged into each.
 Frame: TypeAlias = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
 
-# Rust holds the widened tokens, and the columns it sorts, at the same time.
+# Sums of all tasks, the part that is being summed, and the columns that Rust sorts.
 _COPIES = 3
+# Tokens summed at a time: after each part, Ctrl-C is heard.
+_PART_BYTES = 64 << 20
 
 
 def fit_frame(
@@ -41,7 +45,8 @@ def fit_frame(
         return (np.empty(0), np.empty(0, dtype=np.int64)), found
     if not isinstance(center, str):
         return (center.reshape(-1), np.empty(0, dtype=np.int64)), found
-    return _by_columns(sources, center, max_memory), found
+    fit = _mean_token if center == "features" else _by_position
+    return fit(sources, max_memory), found
 
 
 def explained(decision: tuple[bool, str, Any] | None) -> dict[str, Any]:
@@ -62,16 +67,64 @@ def explained(decision: tuple[bool, str, Any] | None) -> dict[str, Any]:
     }
 
 
-def _by_columns(sources: Atlas, center: str, max_memory: int) -> Frame:
-    """Fit some columns at a time: each has a mean of its own, so no bit depends on it."""
-    buffer, offsets = sources._packed
-    n_columns = max(1, int(max_memory // (_COPIES * 8 * len(buffer))))
-    parts, counts = [], np.empty(0, dtype=np.int64)
-    for start in range(0, sources.dim, n_columns):
-        columns = np.ascontiguousarray(buffer[:, start : start + n_columns])
-        rows, counts = _core.fit_frame((columns, offsets), center)
-        parts.append(rows.reshape(-1, columns.shape[1]))
-    return np.ascontiguousarray(np.concatenate(parts, axis=1)).reshape(-1), counts
+def _mean_token(sources: Atlas, max_memory: int) -> Frame:
+    """Sums of all tasks pass once; where even they do not fit, some columns at a time.
+
+    Every coordinate has a mean of its own, so no bit depends on the cut.
+    """
+    dim, n_tokens = sources.dim, len(sources._buffer)
+    width = max(1, min(dim, max_memory // (_COPIES * 8 * len(sources))))
+    parts = []
+    for start in range(0, dim, width):
+        sums = np.empty((len(sources), min(width, dim - start)))
+        for first, stop in stretches(sources, min(max_memory // 4, _PART_BYTES)):
+            part = packed_tasks(sources, (first, stop))
+            found = _core.sum_tokens(part).reshape(stop - first, dim)
+            sums[first:stop] = found[:, start : start + width]
+            let_go(part[0])
+        parts.append(_core.mean_token(sums, n_tokens))
+    return np.concatenate(parts), np.array([n_tokens], dtype=np.int64)
+
+
+def _by_position(sources: Atlas, max_memory: int) -> Frame:
+    """Some positions of all tasks at a time, or where one does not fit, some of its columns."""
+    dim, n_tasks, size = sources.dim, len(sources), sources._buffer.itemsize
+    widened = 8 * _core.num_threads()
+    width = max(1, min(dim, max_memory // (n_tasks * (2 * size + widened))))
+    left = max_memory - n_tasks * width * widened
+    height = max(1, left // (n_tasks * width * 2 * size)) if width == dim else 1
+    longest = max(sources.n_tokens)
+    rows, counts = np.empty((longest, dim)), np.empty(longest, dtype=np.int64)
+    for top in range(0, longest, height):
+        for start in range(0, dim, width):
+            part = _gathered(sources, (top, top + height), slice(start, start + width), max_memory)
+            found, n_rows = _core.fit_frame(part, "positions")
+            place = rows[top : top + height, start : start + width]
+            place[...] = found.reshape(place.shape)
+            counts[top : top + height] = n_rows
+    if not np.isfinite(rows).all():
+        refuse_nonfinite(sources, max_memory)
+    return rows.reshape(-1), counts
+
+
+def _gathered(
+    sources: Atlas, positions: tuple[int, int], columns: slice, max_memory: int
+) -> tuple[Any, Any]:
+    """Tokens at some positions of all tasks that have them, packed."""
+    buffer, offsets = np.asarray(sources._buffer), sources._offsets
+    top, bottom = positions
+    firsts, lasts = offsets[:-1] + top, np.minimum(offsets[:-1] + bottom, offsets[1:])
+    has = lasts > firsts
+    bounds = np.concatenate([[0], np.cumsum((lasts - firsts)[has])]).astype(np.int64)
+    width = len(range(*columns.indices(sources.dim)))
+    rows, place = np.empty((int(bounds[-1]), width), dtype=buffer.dtype), 0
+    for first, stop in stretches(sources, max_memory // 8):
+        for start, end in zip(firsts[first:stop].tolist(), lasts[first:stop].tolist(), strict=True):
+            if end > start:
+                rows[place : place + end - start] = buffer[start:end, columns]
+                place += end - start
+        let_go(sources._buffer[int(offsets[first]) : int(offsets[stop])])
+    return rows, bounds
 
 
 def _refuse_large(sources: Atlas, max_memory: int) -> None:

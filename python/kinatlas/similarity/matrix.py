@@ -13,6 +13,7 @@ from kinatlas._arrow import column_of, text_column
 from kinatlas._checks import check_choice, check_known, check_known_all, check_names
 from kinatlas._frames import Tabular, as_html, as_text, require
 from kinatlas.errors import FormatError, NonFiniteError, ShapeError
+from kinatlas.tasks.mapping import is_mapped, let_go
 
 __all__ = ["Layout", "SimilarityMatrix"]
 
@@ -30,8 +31,9 @@ class SimilarityMatrix(Tabular):
     Parameters
     ----------
     values
-        Scores [n_targets, n_sources], copied to read-only float64. NaN means that the score is
-        missing (a run that was never made); infinities are refused.
+        Scores [n_targets, n_sources], copied to read-only float64; those of
+        ``np.load(path, mmap_mode="r")`` stay in their file. NaN means that the score is missing
+        (a run that was never made); infinities are refused.
     targets, sources
         Names of the rows and of the columns, each without repetition.
     kernel
@@ -90,8 +92,11 @@ class SimilarityMatrix(Tabular):
                 raise NonFiniteError(f"neutral: got {self.neutral}, expected a finite score")
 
     def _checked_values(self) -> npt.NDArray[np.float64]:
+        given, is_lent = self.values, False
+        if isinstance(given, np.ndarray) and given.dtype == np.float64:
+            is_lent = given.flags.c_contiguous and is_mapped(given)
         try:
-            values = np.array(self.values, dtype=np.float64, order="C")
+            values = np.asarray(given) if is_lent else np.array(given, np.float64, order="C")
         except (TypeError, ValueError) as error:
             raise FormatError(f"similarity values are not numbers: {error}") from None
         expected = (len(self.targets), len(self.sources))
@@ -100,12 +105,16 @@ class SimilarityMatrix(Tabular):
                 f"similarity values have shape {values.shape}, expected [n_targets, n_sources] = "
                 f"{expected} with at least one target and one source"
             )
-        if np.isinf(values).any():
-            row, column = np.argwhere(np.isinf(values))[0]
-            raise NonFiniteError(
-                f"score of source '{self.sources[column]}' for target '{self.targets[row]}' is "
-                f"{values[row, column]}, expected a finite number, or NaN where it is missing"
-            )
+        for row, scores in enumerate(values):
+            if np.isinf(scores).any():
+                column = int(np.argmax(np.isinf(scores)))
+                raise NonFiniteError(
+                    f"score of source '{self.sources[column]}' for target '{self.targets[row]}' is "
+                    f"{scores[column]}, expected a finite number, or NaN where it is missing"
+                )
+            let_go(scores)
+        if is_lent:
+            return values
         # Over bytes, because an array that owns its numbers can be made writeable again.
         frozen = np.frombuffer(values.tobytes(), dtype=np.float64)
         return frozen.reshape(expected)

@@ -24,11 +24,13 @@ from kinatlas._checks import (
 )
 from kinatlas._seeds import Rng, seed_of
 from kinatlas.errors import DTypeError, ShapeError
-from kinatlas.similarity.block_plan import AnyAtlas, packed_tasks
+from kinatlas.similarity.block_plan import AnyAtlas
 from kinatlas.similarity.blocks import DEFAULT_MEMORY
 from kinatlas.similarity.frames import Frame, fit_frame
 from kinatlas.similarity.options import Options
+from kinatlas.similarity.parts import packed_tasks
 from kinatlas.tasks import Atlas, LowRankAtlas
+from kinatlas.tasks.mapping import let_go
 
 __all__ = ["Sketches", "sketch_atlas"]
 
@@ -210,14 +212,9 @@ def _features(
         return found.reshape(len(atlas), size[0])
     each = _COPIES * 8 * max(atlas.n_tokens) * atlas.dim
     step = max(1, int(max_memory // each))
-    parts = [
-        _core.sketch_tokens(
-            packed_tasks(atlas, (start, min(start + step, len(atlas)))),
-            options.core(),
-            frame,
-            size,
-            n_threads,
-        )
-        for start in range(0, len(atlas), step)
-    ]
+    parts = []
+    for start in range(0, len(atlas), step):
+        part = packed_tasks(atlas, (start, min(start + step, len(atlas))))
+        parts.append(_core.sketch_tokens(part, options.core(), frame, size, n_threads))
+        let_go(part[0])
     return np.concatenate(parts).reshape(len(atlas), size[0])

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from kinatlas.errors import NonFiniteError, ShapeError
 from kinatlas.interop import as_stored, widened
+from kinatlas.tasks.mapping import is_mapped, let_go
 
 __all__ = ["LowRank"]
 
@@ -25,9 +26,10 @@ class LowRank:
     Parameters
     ----------
     a
-        A [rank, n_in], copied; bfloat16 becomes the same values in float32.
+        A [rank, n_in], copied unless it lies in a mapped file; bfloat16 becomes the same values in
+        float32.
     b
-        B [n_out, rank], copied.
+        B [n_out, rank], as A.
     scale
         The number in front, for LoRA ``lora_alpha / r``.
     is_transposed
@@ -121,8 +123,10 @@ def _rebuilt(a: Any, b: Any, scale: float, is_transposed: bool) -> LowRank:
 
 def _matrix(values: Any, label: str) -> npt.NDArray[Any]:
     array, dtype = as_stored(values, label)
-    array = np.array(widened(array, dtype), order="C", copy=True)
+    lent = array.flags.c_contiguous and dtype != "bfloat16" and is_mapped(array)
+    array = np.asarray(array) if lent else np.array(widened(array, dtype), order="C", copy=True)
     if not np.isfinite(array).all():
         raise NonFiniteError(f"{label} holds NaN or infinity; only finite numbers can be compared")
     array.flags.writeable = False
+    let_go(array)
     return array

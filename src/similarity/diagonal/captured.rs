@@ -9,12 +9,11 @@ use crate::linalg::{Aligned, Inner, TokenPanels, for_each_row};
 use crate::similarity::centre::Frame;
 use crate::tokens::{Stored, TokenMatrix};
 
-/// One prompt's unit tokens on both sides of the register tile.
+/// One prompt's unit tokens as one side of the register tile reads them. The double form is made
+/// again where it is needed.
 #[derive(Debug)]
 pub struct Prompt {
-    panels: Aligned,
-    tiles: Aligned,
-    // Bare unit tokens, from which the double form is made again where it is needed.
+    packed: Aligned,
     task: usize,
     n_tokens: usize,
 }
@@ -33,27 +32,42 @@ impl Captured<'_> {
         Ok(prepare(tokens.task(0), self.frame, Normalize::Tokens))
     }
 
-    /// Task number `task`, or None if all of its tokens are zero.
-    pub fn prompt(&self, task: usize) -> Result<Option<Prompt>> {
+    /// Bytes of a prompt in panels.
+    pub fn bytes(&self, task: usize) -> usize {
+        let offsets = self.stored.offsets();
+        let n_tokens = offsets[task + 1] - offsets[task];
+        n_tokens.next_multiple_of(self.path.lanes()) * self.stored.dim() * size_of::<f32>()
+    }
+
+    /// Task number `task` for the left side, or None if all of its tokens are zero.
+    pub fn sought(&self, task: usize) -> Result<Option<Prompt>> {
+        self.packed(task, self.path.lanes(), Path::pack_panel)
+    }
+
+    /// Task number `task` for the right side, or None if all of its tokens are zero.
+    pub fn passing(&self, task: usize) -> Result<Option<Prompt>> {
+        self.packed(task, self.path.rows(), Path::pack_tile)
+    }
+
+    fn packed(
+        &self,
+        task: usize,
+        height: usize,
+        pack: impl Fn(Path, &[f32], usize, &mut [f32]),
+    ) -> Result<Option<Prompt>> {
         let Some(values) = self.unit_tokens(task)? else {
             return Ok(None);
         };
-        let (dim, width, height) = (self.stored.dim(), self.path.lanes(), self.path.rows());
+        let dim = self.stored.dim();
         let narrow: Vec<f32> = values.iter().map(|&value| value as f32).collect();
         let n_tokens = narrow.len() / dim;
-        let mut panels = Aligned::unset(n_tokens.div_ceil(width) * width * dim);
-        let mut tiles = Aligned::unset(n_tokens.div_ceil(height) * height * dim);
-        let packed = panels.as_mut_slice().chunks_exact_mut(width * dim);
-        for (rows, panel) in narrow.chunks(width * dim).zip(packed) {
-            self.path.pack_panel(rows, dim, panel);
-        }
-        let packed = tiles.as_mut_slice().chunks_exact_mut(height * dim);
-        for (rows, tile) in narrow.chunks(height * dim).zip(packed) {
-            self.path.pack_tile(rows, dim, tile);
+        let mut packed = Aligned::unset(n_tokens.next_multiple_of(height) * dim);
+        let parts = packed.as_mut_slice().chunks_exact_mut(height * dim);
+        for (rows, part) in narrow.chunks(height * dim).zip(parts) {
+            pack(self.path, rows, dim, part);
         }
         Ok(Some(Prompt {
-            panels,
-            tiles,
+            packed,
             task,
             n_tokens,
         }))
@@ -94,10 +108,10 @@ impl Captured<'_> {
         let (mut forth, mut back) = (own.clone(), own.clone());
         let ones = vec![1.0; height];
         let mut scores = vec![0.0; width * height];
-        let panels = left.panels.as_slice().chunks_exact(width * dim);
+        let panels = left.packed.as_slice().chunks_exact(width * dim);
         for (panel, first) in panels.zip((0..).step_by(width)) {
             let lanes = first..(first + width).min(n_tokens);
-            let tiles = right.tiles.as_slice().chunks_exact(height * dim);
+            let tiles = right.packed.as_slice().chunks_exact(height * dim);
             for (tile, start) in tiles.zip((0..).step_by(height)) {
                 self.path
                     .scores(panel, Tile::Packed(tile), With::scales(&ones), &mut scores);
@@ -174,8 +188,8 @@ mod tests {
             for path in Path::all() {
                 let (stored, frame) = (&tokens.stored(), &Frame::default());
                 let captured = Captured { path, stored, frame };
-                let prompts = [0, 1].map(|task| captured.prompt(task).unwrap());
-                if let [Some(source), Some(target)] = &prompts {
+                let prompts = (captured.sought(0).unwrap(), captured.passing(1).unwrap());
+                if let (Some(source), Some(target)) = &prompts {
                     let found = captured.fractions(source, target).unwrap();
                     let forth = captured.fraction_in_double(source, target).unwrap();
                     let back = captured.fraction_in_double(target, source).unwrap();
@@ -203,8 +217,9 @@ mod tests {
                 stored,
                 frame,
             };
-            let source = captured.prompt(0).unwrap().unwrap();
-            let (own, beside) = captured.own_and_others(&source, &source);
+            let source = captured.sought(0).unwrap().unwrap();
+            let itself = captured.passing(0).unwrap().unwrap();
+            let (own, beside) = captured.own_and_others(&source, &itself);
             assert_eq!(captured.certain(&own, &beside.0), Some(1.0));
             assert_eq!(captured.certain(&own, &beside.1), Some(1.0));
         }

@@ -18,34 +18,32 @@ pub fn position_share(stored: &Stored<'_>, order: &[usize]) -> Option<f64> {
     let found: Vec<(Vec<f64>, f64)> = (0..n_tokens)
         .into_par_iter()
         .map(|position| {
-            let rows = order.iter().map(|&task| offsets[task] + position);
-            around_mean(
-                stored.dim(),
-                rows.map(|row| stored.widen_rows(row..row + 1)),
-            )
+            around_mean(stored.dim(), n_tasks, |number| {
+                let row = offsets[order[number]] + position;
+                stored.widen_rows(row..row + 1)
+            })
         })
         .collect();
     let within: f64 = found.iter().map(|(_, within)| within).sum();
-    let means = found.iter().map(|(mean, _)| mean.clone());
     // Rows around the mean token: around the means of their positions, and these around it.
-    let total = within + n_tasks as f64 * around_mean(stored.dim(), means).1;
+    let means = around_mean(stored.dim(), n_tokens, |position| found[position].0.clone());
+    let total = within + n_tasks as f64 * means.1;
     let within = within / (n_tokens * (n_tasks - 1)) as f64;
     let total = total / (n_tasks * n_tokens - 1) as f64;
     (total > 0.0 && total.is_finite()).then(|| 1.0 - within / total)
 }
 
-// The mean of rows, and the sum of squares around it.
-fn around_mean(dim: usize, rows: impl Iterator<Item = Vec<f64>>) -> (Vec<f64>, f64) {
-    let rows: Vec<Vec<f64>> = rows.collect();
+// The mean of rows, and the sum of squares around it. Rows are asked for twice rather than kept.
+fn around_mean(dim: usize, count: usize, row: impl Fn(usize) -> Vec<f64>) -> (Vec<f64>, f64) {
     let mut mean = vec![0.0; dim];
-    for row in &rows {
+    for number in 0..count {
         mean.iter_mut()
-            .zip(row)
+            .zip(row(number))
             .for_each(|(sum, value)| *sum += value);
     }
-    mean.iter_mut().for_each(|sum| *sum /= rows.len() as f64);
-    let count = rows.len();
-    let squares = rows.into_iter().map(|mut row| {
+    mean.iter_mut().for_each(|sum| *sum /= count as f64);
+    let squares = (0..count).map(|number| {
+        let mut row = row(number);
         drop_rounding(&mut row, &mean, count);
         row.iter().map(|value| value * value).sum::<f64>()
     });

@@ -3,44 +3,63 @@
 use ndarray::{Array2, Array3, Axis};
 use rayon::prelude::*;
 
-use super::{Factors, Packed, Score, inner};
+use super::stack::{Room, Stack};
+use super::{Factors, Score};
 use crate::error::{Error, Result};
+use crate::linalg::simd::Path;
 use crate::threads::Monitor;
 
 /// Per task, per module, its factors; None where the task does not adapt the module.
 pub type Updates<'a> = [Vec<Option<Factors<'a>>>];
 
-/// Tasks laid out at once. Two blocks of 64 updates of a 4096 x 4096 weight of rank 16 take
-/// 128 MB, and each task is used 64 times before it is laid out again.
-const BLOCK: usize = 64;
+/// Bytes of one side of a module laid out at once: 128 updates of a 1024 x 1024 weight of rank 16,
+/// each of which meets 128 others before it is laid out again, which takes a hundredth of the time.
+const BLOCK_BYTES: usize = 32 << 20;
+
+/// What is asked about updates.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// Which number is made of the inner products.
+    pub score: Score,
+    /// Instructions for products in single precision; None for double.
+    pub single: Option<Path>,
+}
+
+impl Asked {
+    /// That score, in double precision.
+    pub fn of(score: Score) -> Self {
+        let single = None;
+        Self { score, single }
+    }
+}
 
 /// Scores of the whole updates `[n_targets, n_sources]`; no `sources` means the targets.
 pub fn matrix(
     targets: &Updates<'_>,
     sources: Option<&Updates<'_>>,
-    score: Score,
+    asked: Asked,
     monitor: &Monitor,
 ) -> Result<Array2<f64>> {
     let grid = Grid::new(targets, sources)?;
     let mut sums = grid.zeros();
     for module in 0..grid.n_modules {
-        sums.add(&grid.module(module, score, monitor)?);
+        sums.add(&grid.module(module, asked, monitor)?);
     }
-    sums.finished(score)
+    sums.finished(asked.score)
 }
 
 /// Scores module by module `[n_modules, n_targets, n_sources]`.
 pub fn modules(
     targets: &Updates<'_>,
     sources: Option<&Updates<'_>>,
-    score: Score,
+    asked: Asked,
     monitor: &Monitor,
 ) -> Result<Array3<f64>> {
     let grid = Grid::new(targets, sources)?;
     let (n_targets, n_sources) = grid.zeros().inner.dim();
     let mut scores = Array3::zeros((grid.n_modules, n_targets, n_sources));
     for (module, mut slot) in scores.axis_iter_mut(Axis(0)).enumerate() {
-        slot.assign(&grid.module(module, score, monitor)?.finished(score)?);
+        slot.assign(&grid.module(module, asked, monitor)?.finished(asked.score)?);
     }
     Ok(scores)
 }
@@ -144,23 +163,44 @@ impl<'a> Grid<'a> {
         }
     }
 
-    fn module(&self, module: usize, score: Score, monitor: &Monitor) -> Result<Products> {
+    fn module(&self, module: usize, asked: Asked, monitor: &Monitor) -> Result<Products> {
+        let (score, single) = (asked.score, asked.single);
         let mut products = self.zeros();
-        for first_target in (0..self.targets.len()).step_by(BLOCK) {
-            let targets = packed(self.targets, first_target, module)?;
+        let largest = self.largest(module);
+        let bytes = 8 * largest[0] * (largest[1] + largest[2]);
+        let together = Stack::n_tasks(largest, single);
+        let step = (BLOCK_BYTES / bytes.max(1))
+            .next_multiple_of(together)
+            .max(together);
+        let stacked = |updates: &Updates<'_>, first: usize| {
+            let block = &updates[first..updates.len().min(first + step)];
+            let packed = block
+                .par_chunks(together)
+                .enumerate()
+                .map(|(number, tasks)| {
+                    let tasks: Vec<Option<Factors<'_>>> =
+                        tasks.iter().map(|task| task[module]).collect();
+                    Stack::pack(first + number * together, &tasks, single)
+                });
+            packed.collect::<Result<Vec<_>>>()
+        };
+        for first_target in (0..self.targets.len()).step_by(step) {
+            let targets = stacked(self.targets, first_target)?;
             if score == Score::Cosine && !self.is_square {
-                add_squares(&mut products.target_squares[first_target..], &targets);
+                add_squares(&mut products.target_squares, &targets);
             }
-            for first_source in (0..self.sources.len()).step_by(BLOCK) {
+            for first_source in (0..self.sources.len()).step_by(step) {
                 if self.is_square && first_source > first_target {
                     break;
                 }
-                let sources = packed(self.sources, first_source, module)?;
+                let fresh = (!self.is_square || first_source != first_target)
+                    .then(|| stacked(self.sources, first_source))
+                    .transpose()?;
+                let sources = fresh.as_ref().unwrap_or(&targets);
                 if score == Score::Cosine && !self.is_square && first_target == 0 {
-                    add_squares(&mut products.source_squares[first_source..], &sources);
+                    add_squares(&mut products.source_squares, sources);
                 }
-                let firsts = [first_target, first_source];
-                self.block(&mut products.inner, firsts, &targets, &sources, monitor)?;
+                self.block(&mut products.inner, &targets, sources, monitor)?;
             }
         }
         if self.is_square {
@@ -170,41 +210,52 @@ impl<'a> Grid<'a> {
         Ok(products)
     }
 
-    /// Cells of the whole matrix that `n_scores` scores of one row fill: a mirrored score two.
-    fn cells(&self, n_scores: usize, ends_on_diagonal: bool) -> usize {
-        match (self.is_square, ends_on_diagonal) {
-            (false, _) => n_scores,
-            (true, true) => 2 * n_scores - 1,
-            (true, false) => 2 * n_scores,
-        }
+    fn largest(&self, module: usize) -> [usize; 3] {
+        let tasks = self.targets.iter().chain(self.sources);
+        let sizes = tasks.filter_map(|task| task[module].map(|factors| factors.sizes));
+        sizes.fold([0; 3], |[rank, n_in, n_out], sizes| {
+            [rank.max(sizes[0]), n_in.max(sizes[1]), n_out.max(sizes[2])]
+        })
     }
 
     fn block(
         &self,
         scores: &mut Array2<f64>,
-        [first_target, first_source]: [usize; 2],
-        targets: &[Option<Packed>],
-        sources: &[Option<Packed>],
+        targets: &[Stack],
+        sources: &[Stack],
         monitor: &Monitor,
     ) -> Result<()> {
-        let is_diagonal = self.is_square && first_target == first_source;
-        let rows: Vec<Vec<f64>> = targets
+        // Of a pair of tasks met twice, the one with the later target counts.
+        let is_left_out = |target: usize, source: usize| self.is_square && source > target;
+        let pairs: Vec<(&Stack, &Stack)> = targets
+            .iter()
+            .flat_map(|target| sources.iter().map(move |source| (target, source)))
+            .filter(|(target, source)| !is_left_out(target.first, source.first))
+            .collect();
+        let found: Vec<Vec<f64>> = pairs
             .par_iter()
-            .enumerate()
-            .map(|(row, target)| {
-                let end = if is_diagonal { row + 1 } else { sources.len() };
-                let scores = sources[..end].iter().map(|source| pair(source, target));
-                let scores: Vec<f64> = scores.collect();
-                monitor.tick(self.cells(scores.len(), is_diagonal))?;
-                Ok(scores)
+            .map_init(Room::default, |room, (targets, sources)| {
+                let wanted = |row: usize, column: usize| {
+                    !is_left_out(targets.first + row, sources.first + column)
+                };
+                let found = targets.products(sources, room, wanted);
+                let n_mirrored = match (self.is_square, targets.first == sources.first) {
+                    (true, false) => found.len(),
+                    _ => 0,
+                };
+                monitor.tick(found.len() + n_mirrored)?;
+                Ok(found)
             })
             .collect::<Result<_>>()?;
-        for (row, values) in rows.iter().enumerate() {
-            for (column, &value) in values.iter().enumerate() {
-                let (target, source) = (first_target + row, first_source + column);
-                scores[[target, source]] = value;
-                if self.is_square {
-                    scores[[source, target]] = value;
+        for ((targets, sources), values) in pairs.iter().zip(found) {
+            for (at, value) in values.into_iter().enumerate() {
+                let target = targets.first + at / sources.len();
+                let source = sources.first + at % sources.len();
+                if !is_left_out(target, source) {
+                    scores[[target, source]] = value;
+                    if self.is_square {
+                        scores[[source, target]] = value;
+                    }
                 }
             }
         }
@@ -212,22 +263,16 @@ impl<'a> Grid<'a> {
     }
 }
 
-fn pair(source: &Option<Packed>, target: &Option<Packed>) -> f64 {
-    match (source, target) {
-        (Some(source), Some(target)) => inner(source, target),
-        _ => 0.0,
-    }
-}
-
-fn packed(updates: &Updates<'_>, first: usize, module: usize) -> Result<Vec<Option<Packed>>> {
-    let block = &updates[first..updates.len().min(first + BLOCK)];
-    let packed = block
+fn add_squares(squares: &mut [f64], stacks: &[Stack]) {
+    let found: Vec<Vec<f64>> = stacks
         .par_iter()
-        .map(|task| task[module].as_ref().map(Packed::new).transpose());
-    packed.collect()
-}
-
-fn add_squares(squares: &mut [f64], tasks: &[Option<Packed>]) {
-    let values: Vec<f64> = tasks.par_iter().map(|task| pair(task, task)).collect();
-    add(squares, &values);
+        .map_init(Room::default, |room, stack| {
+            stack.products(stack, room, |row, column| row == column)
+        })
+        .collect();
+    for (stack, values) in stacks.iter().zip(found) {
+        for (task, value) in values.into_iter().step_by(stack.len() + 1).enumerate() {
+            squares[stack.first + task] += value;
+        }
+    }
 }
