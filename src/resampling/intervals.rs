@@ -6,6 +6,8 @@
 //!             which percentiles of few units are too short (Hesterberg 2015)
 //! bca         bias-corrected and accelerated (Efron 1987), acceleration by jackknife over units
 //! student     mean -+ t(1-a, n-1) se, of the unit means: no replicates at all
+//! skew        the same with Hall's (1992, JRSS B 54) correction for skewness g: every m with
+//!             |U + g U^2 / 3 + g^2 U^3 / 27 + g / (6 n)| <= t(1-a, n-1) / sqrt(n), U = (mean - m) / sd
 //! share       of numbers from 0 to 1: every p with (mean - p)^2 <= t(1-a, n-1)^2 f p (1 - p) / n,
 //!             where f = sum (x - mean)^2 / (n mean (1 - mean)), 1 where the mean is 0 or 1
 //! ```
@@ -31,17 +33,20 @@ pub enum Interval {
     Bca,
     /// Student's t over units.
     Student,
+    /// Student's t over units, corrected for their skewness.
+    Skew,
     /// A score interval over units, for numbers from 0 to 1.
     Share,
 }
 
 impl Interval {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Percentile,
         Self::Expanded,
         Self::Bca,
         Self::Student,
+        Self::Skew,
         Self::Share,
     ];
 
@@ -52,6 +57,7 @@ impl Interval {
             Self::Expanded => "expanded",
             Self::Bca => "bca",
             Self::Student => "student",
+            Self::Skew => "skew",
             Self::Share => "share",
         }
     }
@@ -102,6 +108,7 @@ pub fn interval(
         }
         Interval::Bca => bca_levels(replicates, reference, tail),
         Interval::Student => return student(reference, tail),
+        Interval::Skew => return skew(reference, tail),
         Interval::Share => return share(&reference.units, tail),
     };
     Ok(quantiles(replicates, levels))
@@ -139,15 +146,49 @@ fn bca_levels(replicates: &[f64], reference: &Reference, tail: f64) -> (f64, f64
 }
 
 fn student(reference: &Reference, tail: f64) -> Result<(f64, f64)> {
-    let n = reference.units.len() as f64;
-    let mean = reference.units.iter().sum::<f64>() / n;
-    let squares: f64 = reference
-        .units
-        .iter()
-        .map(|unit| (unit - mean).powi(2))
-        .sum();
-    let half = student_quantile(1.0 - tail, n - 1.0)? * (squares / (n - 1.0) / n).sqrt();
+    let (deviation, _) = spread(&reference.units);
+    let half = deviation * reach(&reference.units, tail)?;
     Ok((reference.estimate - half, reference.estimate + half))
+}
+
+fn skew(reference: &Reference, tail: f64) -> Result<(f64, f64)> {
+    let (deviation, skewness) = spread(&reference.units);
+    let reach = reach(&reference.units, tail)?;
+    // Below, the cubic is a straight line to the last digit.
+    if skewness.abs() < 1e-8 {
+        return student(reference, tail);
+    }
+    // 1 + g V is the cube of 1 + g U / 3.
+    let solved = |level: f64| {
+        let shifted = level - skewness / (6.0 * reference.units.len() as f64);
+        3.0 / skewness * ((1.0 + skewness * shifted).cbrt() - 1.0)
+    };
+    let (estimate, low) = (reference.estimate, solved(reach));
+    Ok((
+        estimate - deviation * low,
+        estimate - deviation * solved(-reach),
+    ))
+}
+
+// Student's quantile over the root of the number of units.
+fn reach(units: &[f64], tail: f64) -> Result<f64> {
+    let n = units.len() as f64;
+    Ok(student_quantile(1.0 - tail, n - 1.0)? / n.sqrt())
+}
+
+// Standard deviation and skewness; 0 where all units are equal.
+fn spread(units: &[f64]) -> (f64, f64) {
+    let n = units.len() as f64;
+    let mean = units.iter().sum::<f64>() / n;
+    let power = |degree: i32| -> f64 { units.iter().map(|unit| (unit - mean).powi(degree)).sum() };
+    let deviation = (power(2) / (n - 1.0)).sqrt();
+    let cubed = deviation.powi(3);
+    let skewness = if cubed > 0.0 {
+        power(3) / n / cubed
+    } else {
+        0.0
+    };
+    (deviation, skewness)
 }
 
 fn share(units: &[f64], tail: f64) -> Result<(f64, f64)> {
@@ -161,8 +202,7 @@ fn share(units: &[f64], tail: f64) -> Result<(f64, f64)> {
     let squares: f64 = units.iter().map(|unit| (unit - mean).powi(2)).sum();
     let most = n * mean * (1.0 - mean);
     let factor = if most > 0.0 { squares / most } else { 1.0 };
-    let reach = student_quantile(1.0 - tail, n - 1.0)?;
-    Ok(score_interval(mean, factor * reach * reach / n))
+    Ok(score_interval(mean, factor * reach(units, tail)?.powi(2)))
 }
 
 #[cfg(test)]
@@ -221,6 +261,29 @@ mod tests {
         let alike = interval(Interval::Share, &mut [1.0], &reference(&[0.25; 4]), 0.95).unwrap();
         assert_eq!(alike, (0.25, 0.25));
         assert!(interval(Interval::Share, &mut [1.0], &reference(&[0.5, 1.1]), 0.95).is_err());
+    }
+
+    #[test]
+    fn a_correction_for_skewness_solves_its_cubic_and_leaves_symmetric_units_alone() {
+        let units = reference(&[0.0, 0.0, 0.0, 1.0, 4.0]);
+        let found = interval(Interval::Skew, &mut [0.0], &units, 0.95).unwrap();
+        let (deviation, g) = spread(&units.units);
+        for (end, level) in [(found.0, 2.776_445), (found.1, -2.776_445)] {
+            let u = (units.estimate - end) / deviation;
+            let cubic = u + g * u * u / 3.0 + g * g * u.powi(3) / 27.0 + g / 30.0;
+            assert!((cubic - level / 5.0_f64.sqrt()).abs() < 1e-6, "{found:?}");
+        }
+        let even = reference(&[-1.0, 0.0, 1.0, 2.0]);
+        let plain = interval(Interval::Student, &mut [0.0], &even, 0.95).unwrap();
+        assert_eq!(
+            interval(Interval::Skew, &mut [0.0], &even, 0.95).unwrap(),
+            plain
+        );
+        let equal = reference(&[2.0; 3]);
+        assert_eq!(
+            interval(Interval::Skew, &mut [0.0], &equal, 0.95).unwrap(),
+            (2.0, 2.0)
+        );
     }
 
     #[test]
