@@ -146,8 +146,9 @@ fn bca_levels(replicates: &[f64], reference: &Reference, tail: f64) -> (f64, f64
 }
 
 fn student(reference: &Reference, tail: f64) -> Result<(f64, f64)> {
-    let (deviation, _) = spread(&reference.units);
-    let half = deviation * reach(&reference.units, tail)?;
+    let n = reference.units.len() as f64;
+    let (squares, _) = powers(&reference.units);
+    let half = student_quantile(1.0 - tail, n - 1.0)? * (squares / (n - 1.0) / n).sqrt();
     Ok((reference.estimate - half, reference.estimate + half))
 }
 
@@ -179,16 +180,18 @@ fn reach(units: &[f64], tail: f64) -> Result<f64> {
 // Standard deviation and skewness; 0 where all units are equal.
 fn spread(units: &[f64]) -> (f64, f64) {
     let n = units.len() as f64;
-    let mean = units.iter().sum::<f64>() / n;
-    let power = |degree: i32| -> f64 { units.iter().map(|unit| (unit - mean).powi(degree)).sum() };
-    let deviation = (power(2) / (n - 1.0)).sqrt();
+    let (squares, cubes) = powers(units);
+    let deviation = (squares / (n - 1.0)).sqrt();
     let cubed = deviation.powi(3);
-    let skewness = if cubed > 0.0 {
-        power(3) / n / cubed
-    } else {
-        0.0
-    };
+    let skewness = if cubed > 0.0 { cubes / n / cubed } else { 0.0 };
     (deviation, skewness)
+}
+
+// Sums of the squares and cubes of what units differ from their mean by.
+fn powers(units: &[f64]) -> (f64, f64) {
+    let mean = units.iter().sum::<f64>() / units.len() as f64;
+    let power = |degree: i32| -> f64 { units.iter().map(|unit| (unit - mean).powi(degree)).sum() };
+    (power(2), power(3))
 }
 
 fn share(units: &[f64], tail: f64) -> Result<(f64, f64)> {
@@ -199,9 +202,9 @@ fn share(units: &[f64], tail: f64) -> Result<(f64, f64)> {
     }
     let n = units.len() as f64;
     let mean = units.iter().sum::<f64>() / n;
-    let squares: f64 = units.iter().map(|unit| (unit - mean).powi(2)).sum();
     let most = n * mean * (1.0 - mean);
-    let factor = if most > 0.0 { squares / most } else { 1.0 };
+    // Where all are at one end this is 0 / 0, and the minimum is 1.
+    let factor = (powers(units).0 / most).min(1.0);
     Ok(score_interval(mean, factor * reach(units, tail)?.powi(2)))
 }
 

@@ -11,7 +11,7 @@ use std::ops::Range;
 use ndarray::Array2;
 use pulp::{Arch, Simd, WithSimd};
 
-use super::lanes::Lane;
+use super::lanes::{Lane, LaneDraws};
 use super::{Cube, Plan, replicate_blocks, replicates};
 use crate::error::Result;
 use crate::linalg::{Inner, PANEL, TokenPanels, for_each_row};
@@ -46,8 +46,9 @@ impl Cube {
         let known = TokenPanels::pack_rows(&known, self.n_targets);
         let (width, tables) = (self.n_columns, Tables { values, known });
         replicate_blocks(range, width, monitor, |first, rows| {
+            let mut draws = plan.lanes();
             for (some, first) in rows.chunks_mut(LANES * width).zip((first..).step_by(LANES)) {
-                self.fill(plan, first, some, &tables);
+                self.fill(plan, first, some, &tables, &mut draws);
             }
         })
     }
@@ -60,7 +61,14 @@ impl Cube {
         })
     }
 
-    fn fill(&self, plan: &Plan, first: u64, rows: &mut [f64], tables: &Tables) {
+    fn fill(
+        &self,
+        plan: &Plan,
+        first: u64,
+        rows: &mut [f64],
+        tables: &Tables,
+        draws: &mut LaneDraws,
+    ) {
         let (n_cells, n_rows) = (self.n_targets * self.n_seeds, rows.len() / self.n_columns);
         let mut cells = vec![0.0; LANES * n_cells];
         // Of a complete table every target counts once, however often each was drawn.
@@ -70,6 +78,7 @@ impl Cube {
             plan,
             first,
             n_seeds: self.n_seeds,
+            draws,
             cells: &mut cells,
             targets: &mut targets,
         });
@@ -106,6 +115,7 @@ struct Counting<'a> {
     plan: &'a Plan,
     first: u64,
     n_seeds: usize,
+    draws: &'a mut LaneDraws,
     cells: &'a mut [f64],
     // Empty where targets need not be counted.
     targets: &'a mut [f64],
@@ -116,9 +126,9 @@ impl WithSimd for Counting<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let (n_seeds, mut draws) = (self.n_seeds, self.plan.lanes());
+        let n_seeds = self.n_seeds;
         let (n_cells, n_targets) = (self.cells.len() / LANES, self.targets.len() / LANES);
-        let (first, draws) = (self.first, &mut draws);
+        let (first, draws) = (self.first, self.draws);
         self.plan
             .draw_lanes(simd, first, n_seeds, draws, |drawn, seeds| {
                 if n_targets > 0 {
