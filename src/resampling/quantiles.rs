@@ -30,19 +30,24 @@ pub(super) fn quantiles(values: &[f64], levels: (f64, f64)) -> (f64, f64) {
 
 // The values of `rank` and of the next one; with a flip of -1 the order is reversed.
 fn smallest_two(values: &[f64], flip: i64, rank: usize) -> (f64, f64) {
-    let keys = values.iter().map(|&value| key(value) ^ flip);
+    let key_of = |value: &f64| key(*value) ^ flip;
     // Twice as many as wanted, and some more where that is few.
     let enough = 2 * rank / STRIDE + 8;
-    let mut near: Vec<i64> = keys.clone().step_by(STRIDE).collect();
+    let mut near: Vec<i64> = values.iter().step_by(STRIDE).map(key_of).collect();
     if 2 * enough < near.len() {
-        let bound = *near.select_nth_unstable(enough).1;
+        let bound = value(*near.select_nth_unstable(enough).1 ^ flip);
         near.clear();
-        near.extend(keys.clone().filter(|&key| key <= bound));
-        if near.len() < rank + 2 {
-            near = keys.collect();
+        // As numbers, so that zeros of either sign are kept with each other.
+        if flip == 0 {
+            near.extend(values.iter().filter(|&&own| own <= bound).map(key_of));
+        } else {
+            near.extend(values.iter().filter(|&&own| own >= bound).map(key_of));
         }
     } else {
-        near = keys.collect();
+        near.clear();
+    }
+    if near.len() < rank + 2 {
+        near = values.iter().map(key_of).collect();
     }
     let (_, &mut first, above) = near.select_nth_unstable(rank);
     let next = above.iter().copied().min().unwrap_or(first);
@@ -78,7 +83,7 @@ mod tests {
         #[test]
         fn selected_quantiles_are_those_of_the_sorted_list(
             count in 1_usize..3000,
-            kind in 0..4,
+            kind in 0..5,
             low in 0.0..=1.0_f64,
             high in 0.0..=1.0_f64,
         ) {
@@ -86,6 +91,7 @@ mod tests {
                 0 => f64::from(at.wrapping_mul(2_654_435_769) % 1000) / 7.0 - 71.0,
                 1 => f64::from(at),
                 2 => -f64::from(at),
+                3 => [-0.0, 0.0, -1.0, 1.0][at as usize % 4],
                 // Every sampled value is the largest: the sample says nothing.
                 _ => if at % 32 == 0 { 1e9 } else { f64::from(at % 700) },
             }).collect();
