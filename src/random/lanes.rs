@@ -96,9 +96,10 @@ impl WithSimd for Blocks<'_> {
         }
         start[12] = [streams.block as u32; LANES];
         start[13] = [(streams.block >> 32) as u32; LANES];
-        for lane in 0..LANES {
-            let stream = streams.first.wrapping_add(lane as u64);
-            (start[14][lane], start[15][lane]) = (stream as u32, (stream >> 32) as u32);
+        let numbers = (0..LANES as u64).map(|lane| streams.first.wrapping_add(lane));
+        let [.., low, high] = &mut start;
+        for (number, (low, high)) in numbers.zip(low.iter_mut().zip(high)) {
+            (*low, *high) = (number as u32, (number >> 32) as u32);
         }
         for register in 0..LANES / S::U32_LANES {
             let own = register * S::U32_LANES..(register + 1) * S::U32_LANES;

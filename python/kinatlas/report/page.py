@@ -108,7 +108,7 @@ class Report:
         >>> "data:image/png;base64," in page
         True
         """
-        figure = getattr(axes, "figure", None)
+        figure: Any = getattr(axes, "figure", None)
         if not hasattr(figure, "savefig"):
             raise DTypeError(
                 f"figure '{heading}': got {type(axes).__name__}, expected matplotlib Axes, which "

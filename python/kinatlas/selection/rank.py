@@ -108,8 +108,8 @@ def rank_sources(
 
     References
     ----------
-    Ties: Kendall (1945), "The treatment of ties in ranking problems", Biometrika 33. Chances: Lindley
-    and Smith (1972), JRSS B 34. Groups: Tukey (1949), Biometrics 5.
+    Ties: Kendall (1945), "The treatment of ties in ranking problems", Biometrika 33. Chances:
+    Lindley and Smith (1972), JRSS B 34. Groups: Tukey (1949), Biometrics 5.
 
     Examples
     --------
