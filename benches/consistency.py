@@ -30,8 +30,10 @@ def numpy_bootstrap(cube: np.ndarray, count: int, seed: int) -> np.ndarray:
     for start in range(0, count, CHUNK):
         size = min(CHUNK, count - start)
         targets = generator.integers(0, n_targets, (size, n_targets))
-        seeds = generator.integers(0, n_seeds, (size, n_targets, n_seeds))
-        rows = (targets[:, :, None] * n_seeds + seeds).reshape(size, -1)
+        rows = targets
+        if n_seeds > 1:
+            seeds = generator.integers(0, n_seeds, (size, n_targets, n_seeds))
+            rows = (targets[:, :, None] * n_seeds + seeds).reshape(size, -1)
         found.append(laid[rows].mean(axis=1))
     return np.concatenate(found)
 
@@ -131,6 +133,10 @@ def main() -> None:
             (flat.T,), np.mean, axis=-1, n_resamples=count, method="percentile", rng=number
         ).confidence_interval
 
+    def numpy_percentiles(number: int) -> object:
+        means = numpy_bootstrap(flat[:, :, None], count, number)
+        return np.quantile(means, [0.025, 0.975], axis=0)
+
     def percentiles(n_threads: int) -> Callable[[int], object]:
         plan = ("targets", np.zeros(len(flat), dtype=np.int64))
         table, columns = flat[:, :, None], [(at, -1) for at in range(flat.shape[1])]
@@ -145,7 +151,8 @@ def main() -> None:
     # Quantiles of two independent sets of 10 000 replicates.
     check("percentiles", np.allclose(ours[:, 1:], np.transpose(theirs), atol=0.02))
     rows = [
-        ("intervals of 21 means", scipy_percentiles, [(t, percentiles(t)) for t in (1, 2)]),
+        ("intervals, SciPy", scipy_percentiles, [(t, percentiles(t)) for t in (1, 2)]),
+        ("intervals, NumPy", numpy_percentiles, [(t, percentiles(t)) for t in (1, 2)]),
         ("bootstrap", lambda n: numpy_bootstrap(cube, count, n),
          [(t, lambda n, t=t: ours_bootstrap(cube, count, n, t)) for t in (1, 2)]),
         ("bootstrap and ranks", lambda n: numpy_shares(numpy_bootstrap(cube, count, n)),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from kinatlas import SimilarityMatrix, TransferTable, _core, compare_methods, rank_sources
+from kinatlas.consistency import noise_ceiling, seed_consistency
 
 pytestmark = pytest.mark.slow
 
@@ -89,6 +90,57 @@ def test_expanded_intervals_of_a_mean_cover_it(n_targets):
     assert 0.92 - margin(400) < np.mean(covered) < 0.97 + margin(400)
 
 
+def runs_of(rng, n_targets, spread, n_seeds):
+    """Twelve sources whose true scores differ by ``spread`` times the noise of a run."""
+    truth = 50 + spread * rng.normal(size=(n_targets, 12, 1))
+    scores = truth + rng.normal(size=(n_targets, 12, n_seeds))
+    targets = tuple(f"t{at:04}" for at in range(n_targets))
+    return TransferTable(scores, targets, tuple("abcdefghijkl"), range(n_seeds), units="percent")
+
+
+def covering(find, name, rng, spread, n_seeds, count=200, n_targets=12):
+    """Share of tables whose interval holds what 4000 targets say; beside that of percentiles."""
+    truth = find(runs_of(rng, 4000, spread, n_seeds))[name]
+    own, plain = [], []
+    for number in range(count):
+        found = find(runs_of(rng, n_targets, spread, n_seeds))
+        at = found.names.index(name)
+        own.append(found.columns["low"][at] <= truth <= found.columns["high"][at])
+        cube = np.array(found.per_target[name])[:, None, None]
+        plan = ("targets", np.zeros(n_targets, dtype=np.int64), number)
+        drawn = _core.resample_means(cube, plan, (0, 1000), 1)
+        _, low, high = _core.mean_intervals(cube, drawn, [(0, -1)], "expanded", 0.95)[0]
+        plain.append(low <= truth <= high)
+    return np.mean(own), np.mean(plain)
+
+
+@pytest.mark.parametrize(("spread", "n_seeds"), [(0.5, 2), (1.0, 3), (4.0, 2)])
+def test_intervals_of_a_share_cover_it_at_twelve_targets(spread, n_seeds):
+    def find(table):
+        return seed_consistency(table, n_replicates=100)
+
+    own, _ = covering(find, "best_source", np.random.default_rng(n_seeds), spread, n_seeds)
+    assert own > 0.92 - margin(200)
+
+
+def test_percentiles_of_a_rare_agreement_do_not_cover_and_score_intervals_do():
+    def find(table):
+        return seed_consistency(table, n_replicates=100)
+
+    own, plain = covering(find, "best_source", np.random.default_rng(0), 0.3, 2)
+    assert plain < 0.85 < 0.92 - margin(200) < own
+
+
+@pytest.mark.parametrize("spread", [1.0, 2.0])
+def test_intervals_of_a_noise_ceiling_cover_regret_at_twelve_targets(spread):
+    def find(table):
+        return noise_ceiling(table, gain="linear", k=3, n_replicates=100)
+
+    own, plain = covering(find, "regret@3", np.random.default_rng(1), spread, 3)
+    assert own > 0.92 - margin(200)
+    assert own >= plain
+
+
 def test_intervals_of_variance_components_cover_them():
     rng, covered = np.random.default_rng(0), []
     wanted = np.array([4.0, 1.0, 0.5, 0.5, 0.25])
@@ -108,7 +160,7 @@ def test_intervals_of_variance_components_cover_them():
 def test_exchangeable_methods_are_told_apart_at_the_nominal_rate_only():
     rng = np.random.default_rng(0)
     targets, sources = tuple(f"t{at}" for at in range(9)), tuple("abcdef")
-    shown, against_chance = [], []
+    shown, against_chance, covered = [], [], []
     for _ in range(200):
         table = TransferTable(
             50 + rng.normal(size=(9, 6, 2)), targets, sources, (0, 1), units="percent"
@@ -119,9 +171,13 @@ def test_exchangeable_methods_are_told_apart_at_the_nominal_rate_only():
         }
         found = compare_methods(methods, table, metric="spearman", correction="none",
                                 n_replicates=100, n_permutations=199)  # fmt: skip
-        shown += [p <= 0.05 for p in found.pairs.columns["p_value"]]
+        pairs = found.pairs.columns
+        shown += [p <= 0.05 for p in pairs["p_value"]]
+        ends = zip(pairs["low"], pairs["high"], strict=True)
+        covered += [low <= 0 <= high for low, high in ends]
         against_chance += [p <= 0.05 for p in found.rows["p_chance"][:3]]
     # 2^8 patterns: the level of a listed test is the largest multiple of 1/256 below 0.05.
     assert np.mean(shown) < 0.05 + margin(200, 0.05)
     assert np.mean(shown) > 12 / 256 - margin(200, 0.05)
     assert abs(np.mean(against_chance) - 0.05) < margin(600, 0.05)
+    assert 0.92 - margin(200) < np.mean(covered) < 0.97 + margin(200)

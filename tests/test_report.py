@@ -14,6 +14,7 @@ import pytest
 from kinatlas import Atlas, Report, SimilarityMatrix
 from kinatlas.errors import DTypeError, FormatError
 from kinatlas.report import content_hash
+from kinatlas.report.page import _BOXES
 
 
 class Balance(HTMLParser):
@@ -147,3 +148,24 @@ def test_a_hash_follows_content_and_nothing_else(tmp_path: Path) -> None:
     assert content_hash(tmp_path / "one.csv") == content_hash(tmp_path / "two.csv")
     with pytest.raises(DTypeError, match="got object"):
         content_hash(object())
+
+
+@pytest.mark.parametrize("text", [None, 3, b"bytes"])
+def test_text_that_is_none_is_refused_by_name(text):
+    with pytest.raises(DTypeError, match="text 'Why'"):
+        Report("r").add_text("Why", text)
+
+
+def test_labels_in_a_script_without_a_font_are_boxes_and_said_to_be():
+    from matplotlib.figure import Figure
+
+    axes = Figure().add_subplot()
+    axes.set_title("任務の転移")
+    lacking = Report("r").add_figure("picture", axes, "Two tasks.").sections[0]
+    assert lacking.image.startswith(b"\x89PNG")
+    # On a machine with such a font nothing is missing and nothing is said.
+    assert lacking.text in ("Two tasks.", f"Two tasks. {_BOXES}")
+    axes.set_title("tasks")
+    assert Report("r").add_figure("picture", axes, "Two.").sections[0].text == "Two."
+    with pytest.raises(DTypeError, match="figure 'picture': got NoneType"):
+        Report("r").add_figure("picture", None)

@@ -144,6 +144,7 @@ BAD = [
     (([[0.0], [1.0], [2.0]], [0, 1]), {}, ShapeError, "got 3 rows and 2 labels"),
     (([[0.0], [1.0]], [0, 0]), {}, ShapeError, "all 2 labels are equal"),
     (([[0.0], [1.0]], [0.5, 1.0]), {}, DTypeError, "labels: are float64"),
+    (([[0.0], [1.0]], [1, "1"]), {}, DTypeError, "labels: hold texts and 1"),
     (([[0.0], [1.0]], [[0], [1]]), {}, ShapeError, r"labels: got shape \(2, 1\)"),
     (([[0], [1]], [0, 1]), {}, DTypeError, "int64"),
     ((np.zeros(4), [0, 1, 0, 1]), {}, ShapeError, r"features: got shape \(4,\)"),

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 import kinatlas as ka
-from kinatlas import Atlas, SimilarityMatrix, rank_sources, split_seeds
+from kinatlas import Atlas, SimilarityMatrix, TransferTable, rank_sources, split_seeds
 from kinatlas.errors import DTypeError, FormatError, NonFiniteError, ShapeError, UnknownNameError
 from kinatlas.selection import NO_TRANSFER
 from kinatlas.tasks import Provenance
@@ -55,13 +55,41 @@ def test_one_matrix_says_that_nothing_is_known():
         assert "no seeds" in ranking.explain()
 
 
-@pytest.mark.parametrize("known", [{}, {"neutral": 0.0}])
-def test_one_source_with_seeds_is_not_said_to_have_none(known):
-    ranking = rank_sources(noisy(3, names=("mnli",), **known), "rte")
+def test_one_source_with_seeds_is_not_said_to_have_none():
+    ranking = rank_sources(noisy(3, names=("mnli",)), "rte")
     assert ranking.uncertainty is None
     for text in (ranking.explain(), repr(ranking), ranking._repr_html_()):
         assert "one source with 3 seeds" in text
         assert "no seeds" not in text
+
+
+@pytest.mark.parametrize("n_seeds", [2, 3, 8])
+def test_one_source_beats_no_transfer_with_the_probability_of_students_t(n_seeds):
+    seeds = noisy(n_seeds, names=("mnli",), neutral=0.5)
+    own = [matrix.values[0, 0] for matrix in seeds.values()]
+    ranking = rank_sources(seeds, "rte", n_draws=20_000)
+    wanted = 1 - stats.ttest_1samp(own, 0.5, alternative="greater").pvalue
+    found = ranking.uncertainty.p_beats("mnli", "no transfer")
+    assert abs(found - wanted) < 5 * (0.25 / 20_000) ** 0.5
+    assert ranking.uncertainty.groups == (("mnli",),)
+    assert {entry.source: entry.p_top_1 for entry in ranking}["mnli"] == pytest.approx(found)
+    assert "probability" in ranking.explain()
+
+
+def test_a_gain_of_rounding_alone_is_no_harm():
+    table = TransferTable.from_arrays(
+        ["t"] * 4, ["a", "a", "b", "b"], [0.3, 0.7, 0.5, 0.9],
+        seeds=[0, 1, 0, 1], baseline=[0.1 + 0.2, 0.7, 0.1 + 0.2, 0.7],
+    )  # fmt: skip
+    effects = {entry.source: entry.effect for entry in rank_sources(table.to_matrix("gain"), "t")}
+    assert effects == {"a": "none", "b": "help", "no transfer": "none"}
+    seeds = {
+        at: SimilarityMatrix([[gain, 1.0]], ["t"], ["a", "b"], "measured_gain", neutral=0.0)
+        for at, gain in enumerate([0.1, 0.2, -0.3])
+    }
+    assert np.mean([0.1, 0.2, -0.3]) != 0
+    effects = {entry.source: entry.effect for entry in rank_sources(seeds, "t")}
+    assert effects["a"] == "none"
 
 
 def test_the_mean_has_students_interval():

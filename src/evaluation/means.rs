@@ -62,6 +62,8 @@ pub fn summarise(
     })
 }
 
+const ROUNDING: f64 = 1e-12;
+
 /// Mean over seeds of `scores [n_targets, n_sources, n_seeds]`, less `baseline [n_targets,
 /// n_seeds]` if given; NaN where no seed has both.
 pub fn seed_means(
@@ -80,8 +82,22 @@ pub fn seed_means(
     Ok(Array2::from_shape_fn(
         (n_targets, n_sources),
         |(target, source)| {
-            let less = |seed: usize| baseline.map_or(0.0, |values| values[[target, seed]]);
-            mean((0..n_seeds).map(|seed| scores[[target, source, seed]] - less(seed)))
+            let Some(baseline) = baseline else {
+                return mean((0..n_seeds).map(|seed| scores[[target, source, seed]]));
+            };
+            let runs = (0..n_seeds).map(|seed| scores[[target, source, seed]]);
+            let gain = mean(
+                runs.clone()
+                    .zip(baseline.row(target))
+                    .map(|(score, less)| score - less),
+            );
+            // Scores that equal their baselines but for rounding gain nothing.
+            let largest = runs.map(f64::abs).fold(0.0, f64::max);
+            if gain.abs() <= ROUNDING * largest {
+                0.0
+            } else {
+                gain
+            }
         },
     ))
 }

@@ -1,6 +1,9 @@
 //! Binding of `resampling`.
 
-use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3, ToPyArray};
+use numpy::{
+    IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3,
+    ToPyArray,
+};
 use pyo3::prelude::*;
 
 use super::convert::to_sizes;
@@ -37,7 +40,7 @@ fn resample_means<'py>(
     let found = detached(py, n_threads, None, |monitor| {
         cube.resample_all(&plan, range.0..range.1, monitor)
     })?;
-    Ok(found.to_pyarray(py))
+    Ok(found.into_pyarray(py))
 }
 
 #[pyfunction]
@@ -144,7 +147,7 @@ fn rank_draws<'py>(
             },
         )
     })?;
-    Ok(found.to_pyarray(py))
+    Ok(found.into_pyarray(py))
 }
 
 #[pyfunction]

@@ -35,13 +35,17 @@ pub fn wilson(successes: f64, n: f64, confidence: f64) -> Result<(f64, f64)> {
             "{successes} successes of {n} trials, expected between none and all of them"
         )));
     }
-    let (share, square) = (successes / n, z * z);
-    let centre = (share + square / (2.0 * n)) / (1.0 + square / n);
-    let half = z / (1.0 + square / n) * (share * (1.0 - share) / n + square / (4.0 * n * n)).sqrt();
+    Ok(score_interval(successes / n, z * z / n))
+}
+
+/// Every `p` with `(share - p)^2 <= reach p (1 - p)`.
+pub(super) fn score_interval(share: f64, reach: f64) -> (f64, f64) {
+    let centre = (share + reach / 2.0) / (1.0 + reach);
+    let half = (reach * (share * (1.0 - share) + reach / 4.0)).sqrt() / (1.0 + reach);
     // Exactly 0 and 1 at the ends, where rounding would stop just short of them.
-    let low = if successes == 0.0 { 0.0 } else { centre - half };
-    let high = if successes == n { 1.0 } else { centre + half };
-    Ok((low.max(0.0), high.min(1.0)))
+    let low = if share == 0.0 { 0.0 } else { centre - half };
+    let high = if share == 1.0 { 1.0 } else { centre + half };
+    (low.max(0.0), high.min(1.0))
 }
 
 #[cfg(test)]

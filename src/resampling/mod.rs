@@ -11,10 +11,12 @@
 //! function of the set of replicates: shards merge in any order to the same bits.
 
 mod intervals;
+mod lanes;
 mod levels;
 mod nested;
 mod plan;
 mod posterior;
+mod quantiles;
 mod seeds;
 mod signs;
 mod studentised;
@@ -88,10 +90,7 @@ fn replicate_blocks(
 /// As long as the numbers drawn have at most 2^32 outcomes together, no outcome's probability is
 /// off by more than one part in 2^32.
 fn fill_below(generator: &mut impl Rng, n: usize, places: &mut [usize]) {
-    // Whole bits a number: counting them out once costs less than a division for each.
-    let width = usize::BITS - n.saturating_sub(1).leading_zeros();
-    let at_once = (32 / width.clamp(1, 32)) as usize;
-    for some in places.chunks_mut(at_once) {
+    for some in places.chunks_mut(at_once(n)) {
         let mut bits = generator.next_u64();
         for place in some {
             let product = u128::from(bits) * n as u128;
@@ -99,4 +98,11 @@ fn fill_below(generator: &mut impl Rng, n: usize, places: &mut [usize]) {
             bits = product as u64;
         }
     }
+}
+
+// Numbers below `n` made of one 64 bits. Whole bits a number: counting them out once costs less
+// than a division for each.
+fn at_once(n: usize) -> usize {
+    let width = usize::BITS - n.saturating_sub(1).leading_zeros();
+    (32 / width.clamp(1, 32)) as usize
 }

@@ -131,9 +131,13 @@ impl Cube {
                     .map(|row| difference(row.as_slice().into(), contrast));
                 values.filter(|value| !value.is_nan()).collect()
             };
-            let mut values = Vec::with_capacity(drawn.nrows());
-            values.extend(drawn.outer_iter().map(|row| difference(row, contrast)));
-            values.retain(|value: &f64| !value.is_nan());
+            let mut values = drawn.column(contrast.0).to_vec();
+            if let Ok(minus) = usize::try_from(contrast.1) {
+                for (value, other) in values.iter_mut().zip(drawn.column(minus)) {
+                    *value -= other;
+                }
+            }
+            values.retain(|value| !value.is_nan());
             let reference = Reference {
                 estimate: difference(whole.as_slice().into(), contrast),
                 units: each(&units),

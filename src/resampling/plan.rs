@@ -46,13 +46,6 @@ impl Unit {
     }
 }
 
-/// Room for the draws of one replicate, used again by the next.
-#[derive(Debug, Default)]
-pub(super) struct Draws {
-    targets: Vec<usize>,
-    places: Vec<usize>,
-}
-
 /// What is drawn, within which strata, from which seed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -98,37 +91,29 @@ impl Plan {
         )))
     }
 
-    /// Hands `visit(target, seeds)` every draw of replicate `number`.
-    pub fn draw(&self, number: u64, n_seeds: usize, visit: impl FnMut(usize, &[usize])) {
-        self.draw_with(number, n_seeds, &mut Draws::default(), visit);
+    pub(super) fn strata(&self) -> &[Vec<usize>] {
+        &self.strata
     }
 
-    /// The same in room that replicates share.
-    pub(super) fn draw_with(
-        &self,
-        number: u64,
-        n_seeds: usize,
-        Draws { targets, places }: &mut Draws,
-        mut visit: impl FnMut(usize, &[usize]),
-    ) {
+    /// Hands `visit(target, seeds)` every draw of replicate `number`.
+    pub fn draw(&self, number: u64, n_seeds: usize, mut visit: impl FnMut(usize, &[usize])) {
         let mut generator = stream(self.seed, number);
-        places.clear();
-        places.extend(0..n_seeds);
+        let (mut targets, mut places) = (Vec::new(), (0..n_seeds).collect::<Vec<_>>());
         if self.unit == Unit::TargetsAndSeeds {
-            fill_below(&mut generator, n_seeds, places);
+            fill_below(&mut generator, n_seeds, &mut places);
         }
         let is_nested = matches!(self.unit, Unit::TargetsThenSeeds | Unit::Seeds);
         for stratum in &self.strata {
             targets.clear();
             targets.extend(0..stratum.len());
             if self.unit != Unit::Seeds {
-                fill_below(&mut generator, stratum.len(), targets);
+                fill_below(&mut generator, stratum.len(), &mut targets);
             }
-            for &at in &*targets {
+            for &at in &targets {
                 if is_nested {
-                    fill_below(&mut generator, n_seeds, places);
+                    fill_below(&mut generator, n_seeds, &mut places);
                 }
-                visit(stratum[at], places);
+                visit(stratum[at], &places);
             }
         }
     }

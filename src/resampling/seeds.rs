@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 pub struct SeedError {
     /// `[n_sources]`
     pub means: Vec<f64>,
-    /// Error variance of a mean against the others.
+    /// Error variance of a mean against the others; 0 where there are none.
     pub variance: f64,
     /// Its degrees of freedom.
     pub freedom: f64,
@@ -41,6 +41,9 @@ impl SeedError {
     /// Means further apart than this are told apart, with probability `confidence` of no false
     /// split among all pairs where none differs (Tukey 1949).
     pub fn least_difference(&self, confidence: f64) -> Result<f64> {
+        if self.means.len() < 2 {
+            return Ok(0.0);
+        }
         let reach = range_quantile(confidence, self.means.len(), self.freedom)?;
         Ok(reach * self.variance.sqrt())
     }
@@ -49,9 +52,9 @@ impl SeedError {
 /// Errors of the means of `values [n_sources, n_first, n_second]` over both kinds of seed.
 pub fn seed_error(values: ArrayView3<'_, f64>, confidence: f64) -> Result<SeedError> {
     let (n, first, second) = values.dim();
-    if n < 2 || first < 2 || second == 0 {
+    if n == 0 || first < 2 || second == 0 {
         return Err(Error::Shape(format!(
-            "values have shape {:?}, expected two sources and two seeds at least",
+            "values have shape {:?}, expected one source and two seeds at least",
             values.dim()
         )));
     }
@@ -65,7 +68,13 @@ pub fn seed_error(values: ArrayView3<'_, f64>, confidence: f64) -> Result<SeedEr
     // With several second seeds the fewer kind limits what each mean alone can tell.
     let is_crossed = second > 1;
     let over_first = average(&values, 1);
-    let (variance, freedom) = if is_crossed {
+    let (variance, freedom) = if n == 1 {
+        // Nothing to be compared with: all its error is that of the level.
+        (
+            0.0,
+            first.min(if is_crossed { second } else { first }) as f64 - 1.0,
+        )
+    } else if is_crossed {
         let cells = (first * second) as f64;
         let (other_squares, other_freedom) = interaction(&over_first);
         let sa = own_squares * second as f64 / own_freedom;

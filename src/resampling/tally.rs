@@ -4,12 +4,14 @@
 //! win. A place is counted in units of 1 / `ONE`, so that adding and merging stay exact.
 
 use ndarray::{Array2, ArrayView1, ArrayView2};
+use pulp::{Arch, Simd, WithSimd};
 
 /// A whole place, in counts.
 pub const ONE: u64 = 1 << 32;
 
-// Replicates compared at a time: two columns of them stay in the first cache.
-const BLOCK: usize = 512;
+// Replicates compared at a time: 21 columns of them stay in the first cache, and are no power of
+// two apart, which would put the same row of all columns into one set of it.
+const BLOCK: usize = 112;
 
 /// Counts over replicates; adding and merging in any order gives the same numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,39 +36,41 @@ impl Tally {
 
     /// Counts all `replicates [n_replicates, n]`.
     pub fn of(replicates: ArrayView2<'_, f64>) -> Self {
-        let mut tally = Self::new(replicates.ncols());
-        let known: Vec<ArrayView1<'_, f64>> = replicates
-            .outer_iter()
-            .filter(|row| !row.iter().any(|score| score.is_nan()))
-            .collect();
-        for rows in known.chunks(BLOCK) {
-            if !tally.add_untied(rows) {
-                rows.iter().for_each(|row| tally.add(*row));
+        let n = replicates.ncols();
+        let mut tally = Self::new(n);
+        if n == 0 {
+            return tally;
+        }
+        let laid = replicates.as_standard_layout();
+        for rows in laid.as_slice().unwrap_or_default().chunks(BLOCK * n) {
+            if !Arch::new().dispatch(Untied(&mut tally, rows)) {
+                rows.chunks_exact(n).for_each(|row| tally.add(row.into()));
             }
         }
         tally
     }
 
     // Counts a block column by column, which the compiler turns into vector comparisons; false,
-    // with nothing counted, if any two scores of a row are equal.
-    fn add_untied(&mut self, rows: &[ArrayView1<'_, f64>]) -> bool {
-        let (n, length) = (self.wins.nrows(), rows.len());
-        let column = |at: usize| -> Vec<f64> { rows.iter().map(|row| row[at]).collect() };
-        let columns: Vec<Vec<f64>> = (0..n).map(column).collect();
-        let mut better = vec![vec![0u64; length]; n];
+    // with nothing counted, if any two scores of a row are equal or one is missing.
+    #[inline(always)]
+    fn add_untied(&mut self, rows: &[f64]) -> bool {
+        let n = self.wins.nrows();
+        let length = rows.len() / n;
+        let mut columns = vec![0.0; rows.len()];
+        for (at, row) in rows.chunks_exact(n).enumerate() {
+            for (slot, &score) in columns[at..].iter_mut().step_by(length).zip(row) {
+                *slot = score;
+            }
+        }
+        let mut better = vec![0; rows.len()];
         let mut wins = Array2::<u64>::zeros((n, n));
         for b in 1..n {
-            let (first, rest) = better.split_at_mut(b);
-            for a in 0..b {
-                let (mut above, mut below) = (0, 0);
-                let ranks = first[a].iter_mut().zip(rest[0].iter_mut());
-                for ((x, y), (of_a, of_b)) in columns[a].iter().zip(&columns[b]).zip(ranks) {
-                    let (is_above, is_below) = (u64::from(x > y), u64::from(x < y));
-                    *of_b += is_above;
-                    *of_a += is_below;
-                    above += is_above;
-                    below += is_below;
-                }
+            let (first, rest) = better.split_at_mut(b * length);
+            let (of_b, column_b) = (&mut rest[..length], &columns[b * length..][..length]);
+            for (a, of_a) in first.chunks_exact_mut(length).enumerate() {
+                let column_a = &columns[a * length..][..length];
+                let (above, below) = compare(column_a, column_b, of_a, of_b);
+                // Neither of two equal scores is above, nor a missing one.
                 if above + below != length as u64 {
                     return false;
                 }
@@ -74,10 +78,15 @@ impl Tally {
                 wins[[b, a]] = 2 * below;
             }
         }
+        if n == 1 && rows.iter().any(|score| score.is_nan()) {
+            return false;
+        }
         self.wins += &wins;
-        for (at, ranks) in better.iter().enumerate() {
-            for &rank in ranks {
-                self.places[[at, rank as usize]] += ONE;
+        for (at, ranks) in better.chunks_exact(length).enumerate() {
+            let mut held = vec![0; n];
+            ranks.iter().for_each(|&rank| held[rank as usize] += 1);
+            for (place, times) in self.places.row_mut(at).iter_mut().zip(held) {
+                *place += ONE * times;
             }
         }
         self.count += length as u64;
@@ -118,6 +127,32 @@ impl Tally {
         let places = self.places.map(|&held| held as f64 / ONE as f64 / count);
         (places, self.wins.map(|&won| won as f64 / 2.0 / count))
     }
+}
+
+// A block of rows, see `Tally::add_untied`. A type of its own, as in `random::lanes`.
+struct Untied<'a>(&'a mut Tally, &'a [f64]);
+
+impl WithSimd for Untied<'_> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> bool {
+        self.0.add_untied(self.1)
+    }
+}
+
+// How often a is above and below b; adds to each the times the other was above.
+#[inline(always)]
+fn compare(a: &[f64], b: &[f64], of_a: &mut [u64], of_b: &mut [u64]) -> (u64, u64) {
+    let (mut above, mut below) = (0, 0);
+    for ((x, y), (of_a, of_b)) in a.iter().zip(b).zip(of_a.iter_mut().zip(of_b)) {
+        let (is_above, is_below) = (u64::from(x > y), u64::from(x < y));
+        *of_b += is_above;
+        *of_a += is_below;
+        above += is_above;
+        below += is_below;
+    }
+    (above, below)
 }
 
 /// First and last place of an interval of `confidence` from the shares of the places: those
@@ -164,6 +199,25 @@ mod tests {
         let mut one_by_one = Tally::new(5);
         scores.outer_iter().for_each(|row| one_by_one.add(row));
         assert_eq!(Tally::of(scores.view()), one_by_one);
+    }
+
+    #[test]
+    fn missing_scores_and_one_candidate_are_counted_like_rows_alone() {
+        for n in [1, 2, 7] {
+            // No two scores of a row are equal; every 90th score is missing.
+            let mut scores = Array2::from_shape_fn((1300, n), |(row, at)| {
+                ((row * 7919 + at * 104_729) % 1_000_003) as f64
+            });
+            scores
+                .iter_mut()
+                .step_by(90)
+                .for_each(|score| *score = f64::NAN);
+            let turned = scores.clone().reversed_axes();
+            let mut one_by_one = Tally::new(n);
+            scores.outer_iter().for_each(|row| one_by_one.add(row));
+            assert_eq!(Tally::of(scores.view()), one_by_one);
+            assert_eq!(Tally::of(turned.view().reversed_axes()), one_by_one);
+        }
     }
 
     #[test]

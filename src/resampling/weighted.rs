@@ -9,17 +9,18 @@
 use std::ops::Range;
 
 use ndarray::Array2;
+use pulp::{Arch, Simd, WithSimd};
 
-use super::plan::Draws;
+use super::lanes::{Lane, LaneDraws};
 use super::{Cube, Plan, replicate_blocks, replicates};
 use crate::error::Result;
 use crate::linalg::{Inner, PANEL, TokenPanels, for_each_row};
+use crate::random::LANES;
 use crate::threads::Monitor;
 
-// Replicates counted at a time: their counters (21 KiB for 21 targets of 8 seeds) stay in the first
-// cache, where 128 of them would not. With room for draws shared, 10 000 replicates took 8.5 ms of
-// CPU instead of 9.1; most of a replicate is the start of its stream.
-const AT_ONCE: usize = 2 * PANEL;
+// `LANES` replicates are counted at a time: their counters (21 KiB for 21 targets of 8 seeds) stay
+// in the first cache, where 128 of them would not.
+const _: () = assert!(LANES.is_multiple_of(PANEL));
 
 impl Cube {
     /// Column means of replicates `range` of `plan` `[n_replicates, n_columns]`.
@@ -43,13 +44,11 @@ impl Cube {
             .collect();
         let known = transposed(&first_seeds, self.n_columns);
         let known = TokenPanels::pack_rows(&known, self.n_targets);
-        let width = self.n_columns;
+        let (width, tables) = (self.n_columns, Tables { values, known });
         replicate_blocks(range, width, monitor, |first, rows| {
-            for (some, first) in rows
-                .chunks_mut(AT_ONCE * width)
-                .zip((first..).step_by(AT_ONCE))
-            {
-                self.fill(plan, first, some, &values, &known);
+            let mut draws = plan.lanes();
+            for (some, first) in rows.chunks_mut(LANES * width).zip((first..).step_by(LANES)) {
+                self.fill(plan, first, some, &tables, &mut draws);
             }
         })
     }
@@ -67,32 +66,25 @@ impl Cube {
         plan: &Plan,
         first: u64,
         rows: &mut [f64],
-        values: &TokenPanels,
-        known: &TokenPanels,
+        tables: &Tables,
+        draws: &mut LaneDraws,
     ) {
         let (n_cells, n_rows) = (self.n_targets * self.n_seeds, rows.len() / self.n_columns);
-        let n_panels = n_rows.div_ceil(PANEL);
-        let mut cells = vec![0.0; n_panels * PANEL * n_cells];
+        let mut cells = vec![0.0; LANES * n_cells];
         // Of a complete table every target counts once, however often each was drawn.
         let counted = if self.is_complete { 0 } else { self.n_targets };
-        let mut targets = vec![0.0; n_panels * PANEL * counted];
-        let mut draws = Draws::default();
-        for (row, number) in (0..n_rows).zip(first..) {
-            // Counted where the product reads them, see `Panels::from_panels`.
-            let (panel, lane) = (row / PANEL, row % PANEL);
-            plan.draw_with(number, self.n_seeds, &mut draws, |target, seeds| {
-                if !self.is_complete {
-                    targets[(panel * counted + target) * PANEL + lane] += 1.0;
-                }
-                let start = panel * n_cells + target * self.n_seeds;
-                for &seed in seeds {
-                    cells[(start + seed) * PANEL + lane] += 1.0;
-                }
-            });
-        }
+        let mut targets = vec![0.0; LANES * counted];
+        Arch::new().dispatch(Counting {
+            plan,
+            first,
+            n_seeds: self.n_seeds,
+            draws,
+            cells: &mut cells,
+            targets: &mut targets,
+        });
         let width = self.n_columns;
         let cells = TokenPanels::from_panels(cells, n_rows, n_cells);
-        for_each_row(&cells, values, Inner, |row, sums| {
+        for_each_row(&cells, &tables.values, Inner, |row, sums| {
             rows[row * width..(row + 1) * width].copy_from_slice(sums);
         });
         let n_seeds = self.n_seeds as f64;
@@ -102,12 +94,78 @@ impl Cube {
             return;
         }
         let targets = TokenPanels::from_panels(targets, n_rows, self.n_targets);
-        for_each_row(&targets, known, Inner, |row, weights| {
+        for_each_row(&targets, &tables.known, Inner, |row, weights| {
             let sums = &mut rows[row * width..(row + 1) * width];
             for (sum, weight) in sums.iter_mut().zip(weights) {
                 *sum /= weight * n_seeds;
             }
         });
+    }
+}
+
+// The cells as the product reads them.
+struct Tables {
+    values: TokenPanels,
+    known: TokenPanels,
+}
+
+// Counts the draws of `LANES` replicates, in panels as the product reads them: see
+// `Panels::from_panels`. A type of its own, as in `random::lanes`.
+struct Counting<'a> {
+    plan: &'a Plan,
+    first: u64,
+    n_seeds: usize,
+    draws: &'a mut LaneDraws,
+    cells: &'a mut [f64],
+    // Empty where targets need not be counted.
+    targets: &'a mut [f64],
+}
+
+impl WithSimd for Counting<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let n_seeds = self.n_seeds;
+        let (n_cells, n_targets) = (self.cells.len() / LANES, self.targets.len() / LANES);
+        let (first, draws) = (self.first, self.draws);
+        self.plan
+            .draw_lanes(simd, first, n_seeds, draws, |drawn, seeds| {
+                if n_targets > 0 {
+                    count(self.targets, &starts(drawn, 1, n_targets));
+                }
+                let starts = starts(drawn, n_seeds, n_cells);
+                for seeds in seeds {
+                    count(self.cells, &beyond(&starts, seeds));
+                }
+            });
+    }
+}
+
+// Where the counters of each lane's target start, in panels of `n_cells`.
+#[inline(always)]
+fn starts(targets: &Lane, n_seeds: usize, n_cells: usize) -> [usize; LANES] {
+    let mut starts = [0; LANES];
+    for lane in 0..LANES {
+        let cell = lane / PANEL * n_cells + targets[lane] as usize * n_seeds;
+        starts[lane] = cell * PANEL + lane % PANEL;
+    }
+    starts
+}
+
+#[inline(always)]
+fn beyond(starts: &[usize; LANES], seeds: &Lane) -> [usize; LANES] {
+    let mut places = [0; LANES];
+    for lane in 0..LANES {
+        places[lane] = starts[lane] + seeds[lane] as usize * PANEL;
+    }
+    places
+}
+
+#[inline(always)]
+fn count(counters: &mut [f64], places: &[usize; LANES]) {
+    for &place in places {
+        counters[place] += 1.0;
     }
 }
 

@@ -1,8 +1,8 @@
 """Which interval covers, which chance is calibrated? The simulations behind docs/consistency.md.
 
 Every table of the page is printed by ``python run.py PART --tables N``; parts: ranks,
-calibration, means, methods. Random numbers are fixed by the cell's own seed, so cells may be run
-in any order, and some of them with ``--only``.
+calibration, means, shares, methods. Random numbers are fixed by the cell's own seed, so cells may
+be run in any order, and some of them with ``--only``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import zlib
 import numpy as np
 
 from kinatlas import SimilarityMatrix, TransferTable, _core, compare_methods
+from kinatlas.consistency import noise_ceiling, seed_consistency
 
 KINDS = {
     "normal": lambda rng, n: rng.normal(size=n),
@@ -127,7 +128,7 @@ def means(tables: int, only: str) -> None:
             for unit in ("targets", "targets_then_seeds"):
                 plan = (unit, np.zeros(n, dtype=np.int64), number)
                 drawn = _core.resample_means(cube, plan, (0, 4000), 1)
-                for interval in ("percentile", "bca", "expanded", "student"):
+                for interval in ("percentile", "bca", "expanded", "student", "skew"):
                     row = _core.mean_intervals(cube, drawn, [(0, -1)], interval, 0.95)[0]
                     covers = float(row[1] <= 0 <= row[2])
                     found.setdefault((unit, interval), []).append((covers, row[2] - row[1]))
@@ -136,15 +137,60 @@ def means(tables: int, only: str) -> None:
             print(f"{kind} {n} {noise} {unit} {interval} | {covers:.3f} | {width:.3f}", flush=True)
 
 
-def methods(tables: int, only: str) -> None:
-    """How often exchangeable methods are told apart, and how often a pair is among all pairs."""
-    print("targets correction | a pair shown | any pair shown | method above chance")
-    for n, correction in itertools.product((6, 9, 12, 21), ("none", "holm", "bh")):
-        if not f"{n} {correction}".startswith(only):
+def table_of(rng: np.random.Generator, n_targets: int, spread: float, n_seeds: int):
+    """A table of truths with standard deviation ``spread`` and runs with noise 1 around them."""
+    truth = 50 + spread * rng.normal(size=(n_targets, 12, 1))
+    scores = truth + rng.normal(size=(n_targets, 12, n_seeds))
+    targets = tuple(f"t{at:05}" for at in range(n_targets))
+    return TransferTable(scores, targets, tuple("abcdefghijkl"), range(n_seeds), units="percent")
+
+
+def shares(tables: int, only: str) -> None:
+    """Coverage of agreement between seeds and of the noise ceiling, at few targets."""
+    print("what spread seeds targets | true mean | expanded covers | width | ours covers | width")
+    names = ("best_source", "top_k_jaccard", "rbo", "spearman")
+    parts = {
+        "agreement": lambda table: seed_consistency(table, n_replicates=2000),
+        "ceiling": lambda table: noise_ceiling(table, gain="linear", n_replicates=2000),
+    }
+    for (part, find), spread, r, n in itertools.product(
+        parts.items(), (0.5, 1.0, 2.0, 4.0), (2, 3), (8, 12, 21)
+    ):
+        if not f"{part} {spread} {r} {n}".startswith(only):
             continue
-        rng = generator("methods", n, correction)
+        rng = generator("shares", part, spread, r, n)
+        truth = find(table_of(rng, 20_000, spread, r))
+        wanted = [name for name in truth.names if part == "ceiling" or name in names]
+        covered: dict[str, list[tuple[float, ...]]] = {name: [] for name in wanted}
+        for number in range(tables):
+            found = find(table_of(rng, n, spread, r))
+            places = [found.names.index(name) for name in wanted]
+            cube = np.array([found.per_target[name] for name in wanted]).T[:, :, None]
+            plan = ("targets", np.zeros(n, dtype=np.int64), number)
+            drawn = _core.resample_means(np.ascontiguousarray(cube), plan, (0, 2000), 1)
+            columns = [(at, -1) for at in range(len(wanted))]
+            plain = _core.mean_intervals(
+                np.ascontiguousarray(cube), drawn, columns, "expanded", 0.95
+            )
+            for name, place, (_, low, high) in zip(wanted, places, plain, strict=True):
+                own = found.columns["low"][place], found.columns["high"][place]
+                ends = ((low, high), own)
+                row = [(float(a <= truth[name] <= b), b - a) for a, b in ends]
+                covered[name].append((*row[0], *row[1]))
+        for name, rows in covered.items():
+            numbers = " | ".join(f"{value:.3f}" for value in np.mean(rows, axis=0))
+            print(f"{name} {spread} {r} {n} | {truth[name]:.3f} | {numbers}", flush=True)
+
+
+def methods(tables: int, only: str) -> None:
+    """How often exchangeable methods are told apart, and whether their difference 0 is covered."""
+    print("targets | pair shown | any shown: none, holm, bh | above chance | difference covered")
+    for n in (6, 9, 12, 21):
+        if not f"{n}".startswith(only):
+            continue
+        rng = generator("methods", n)
         targets, sources = tuple(f"t{at:02}" for at in range(n)), tuple("abcdefgh")
-        shown, some, above = [], [], []
+        rows = []
         for number in range(tables):
             scores = 50 + rng.normal(size=(n, 8, 3))
             table = TransferTable(scores, targets, sources, (0, 1, 2), units="percent")
@@ -156,20 +202,33 @@ def methods(tables: int, only: str) -> None:
                 entries,
                 table,
                 metric="spearman",
-                correction=correction,
-                n_replicates=100,
+                correction="none",
+                n_replicates=1000,
                 n_permutations=999,
                 rng=number,
             )
-            own = [p <= 0.05 for p in found.pairs.columns["p_adjusted"]]
-            shown.append(np.mean(own))
-            some.append(any(own))
-            above.append(np.mean([p <= 0.05 for p in found.rows["p_chance"][:4]]))
-        numbers = " | ".join(f"{np.mean(column):.4f}" for column in (shown, some, above))
-        print(f"{n} {correction} | {numbers}", flush=True)
+            pairs = found.pairs.columns
+            own = list(pairs["p_value"])
+            some = [
+                any(p <= 0.05 for p in _core.adjusted_p_values(own, name))
+                for name in ("none", "holm", "bh")
+            ]
+            above = np.mean([p <= 0.05 for p in found.rows["p_chance"][:4]])
+            covers = np.mean(
+                [low <= 0 <= high for low, high in zip(pairs["low"], pairs["high"], strict=True)]
+            )
+            rows.append([np.mean([p <= 0.05 for p in own]), *some, above, covers])
+        numbers = " | ".join(f"{value:.4f}" for value in np.mean(rows, axis=0))
+        print(f"{n} | {numbers}", flush=True)
 
 
-PARTS = {"ranks": ranks, "calibration": calibration, "means": means, "methods": methods}
+PARTS = {
+    "ranks": ranks,
+    "calibration": calibration,
+    "means": means,
+    "shares": shares,
+    "methods": methods,
+}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

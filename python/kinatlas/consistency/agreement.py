@@ -18,6 +18,8 @@ __all__ = ["order_agreement", "seed_consistency"]
 
 Measure = Literal["spearman", "kendall", "weighted_kendall", "rbo", "top_k_jaccard", "best_source"]
 _MEASURES = ("spearman", "kendall", "weighted_kendall", "rbo", "top_k_jaccard", "best_source")
+# From 0 to 1, often exactly at an end: a score interval covers where percentiles do not.
+_SHARES = ("rbo", "top_k_jaccard", "best_source", "kendall_w")
 _WORDS = {
     "spearman": "mean rank correlation of two seeds' orders",
     "kendall": "pairs of sources that two seeds order alike, less those they do not",
@@ -107,7 +109,8 @@ def seed_consistency(
     k, persistence
         Of ``top_k_jaccard`` and ``rbo``.
     confidence, n_replicates, rng, n_threads
-        Expanded bootstrap percentiles over targets.
+        Expanded bootstrap percentiles over targets; score intervals for measures from 0 to 1
+        (``rbo``, ``top_k_jaccard``, ``best_source``, ``kendall_w``).
 
     Raises
     ------
@@ -144,7 +147,11 @@ def seed_consistency(
             values[target, place], chances[target, place] = found
         values[target, -1] = _core.concordance(table)
         chances[target, -1] = 1 / len(table)
-    numbers = over_targets(values, confidence, n_replicates, rng, n_threads)
+    intervals = ["share" if name in _SHARES else "expanded" for name in names]
+    # Rounding may carry a share past 1.
+    shares = np.isin(names, list(_SHARES))
+    values[:, shares] = values[:, shares].clip(0.0, 1.0)
+    numbers = over_targets(values, confidence, n_replicates, rng, n_threads, intervals)
     defined = ~np.isnan(values)
     level = [
         float(own[known].mean()) if known.any() and not np.isnan(own[known]).any() else None

@@ -20,7 +20,7 @@ __all__ = ["bootstrap_sources"]
 Unit = Literal["targets_then_seeds", "targets", "seeds", "targets_and_seeds"]
 Normalise = Literal["z_score", "center", "none"]
 _UNITS = ("targets_then_seeds", "targets", "seeds", "targets_and_seeds")
-_INTERVALS = ("expanded", "percentile", "bca", "student")
+_INTERVALS = ("expanded", "percentile", "bca", "student", "skew")
 
 
 def bootstrap_sources(
@@ -29,7 +29,7 @@ def bootstrap_sources(
     unit: Unit = "targets_then_seeds",
     strata: Mapping[str, str] | None = None,
     normalise: Normalise = "z_score",
-    interval: Literal["expanded", "percentile", "bca", "student"] = "expanded",
+    interval: Literal["expanded", "percentile", "bca", "student", "skew"] = "expanded",
     k: int = 3,
     confidence: float = 0.95,
     n_replicates: int = 10_000,
@@ -55,8 +55,8 @@ def bootstrap_sources(
         Within every target and seed: ``center`` takes the mean source off, ``z_score`` divides by
         their standard deviation too, so that accuracies and correlations may be averaged.
     interval
-        Of the mean: ``expanded``, ``percentile``, ``bca`` or ``student``. Rank intervals are
-        percentiles of the ranks.
+        Of the mean: ``expanded``, ``percentile``, ``bca``, ``student`` or ``skew``. Rank intervals
+        are percentiles of the ranks.
     k
         Cut-off of ``p_top_k``.
     confidence

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -90,11 +90,17 @@ def seed_cube(seeds: Seeds, *, fewest: int = 2) -> Cube:
 
 
 def over_targets(
-    numbers: Floats, confidence: float, n_replicates: int, rng: Rng, n_threads: int | None
+    numbers: Floats,
+    confidence: float,
+    n_replicates: int,
+    rng: Rng,
+    n_threads: int | None,
+    intervals: Sequence[str] | str = "expanded",
 ) -> Floats:
     """Return mean, low and high [n_columns, 3] of ``numbers`` [n_targets, n_columns], NaN left out.
 
-    Bootstrap over targets with expanded percentiles; columns stay paired.
+    Bootstrap over targets with expanded percentiles; columns stay paired. ``intervals`` may name
+    another interval, or one a column.
     """
     n_replicates = check_sampling(confidence, n_replicates, "n_replicates")[1]
     cube = np.ascontiguousarray(numbers[:, :, np.newaxis])
@@ -102,5 +108,11 @@ def over_targets(
     drawn = _core.resample_means(
         cube, ("targets", strata, seed_of(rng)), (0, n_replicates), n_threads
     )
-    columns = [(column, -1) for column in range(numbers.shape[1])]
-    return _core.mean_intervals(cube, drawn, columns, "expanded", confidence)
+    n_columns = numbers.shape[1]
+    names = np.array([intervals] * n_columns if isinstance(intervals, str) else intervals)
+    found = np.full((n_columns, 3), np.nan)
+    for name in dict.fromkeys(names.tolist()):
+        own = np.flatnonzero(names == name)
+        columns = [(int(column), -1) for column in own]
+        found[own] = _core.mean_intervals(cube, drawn, columns, name, confidence)
+    return found

@@ -28,9 +28,9 @@ from kinatlas.similarity import SimilarityMatrix
 
 __all__ = ["compare_methods"]
 
-Interval = Literal["expanded", "percentile", "bca", "student"]
+Interval = Literal["expanded", "percentile", "bca", "student", "skew"]
 Unit = Literal["targets", "targets_then_seeds", "targets_and_seeds", "seeds"]
-_INTERVALS = ("expanded", "percentile", "bca", "student")
+_INTERVALS = ("expanded", "percentile", "bca", "student", "skew")
 _UNITS = ("targets", "targets_then_seeds", "targets_and_seeds", "seeds")
 
 
@@ -84,7 +84,8 @@ def compare_methods(
     strata
         Group of every target; a draw replaces a target by one of its own group.
     interval
-        ``expanded`` (percentiles, widened for few targets), ``percentile``, ``bca``, ``student``.
+        ``expanded`` (percentiles, widened for few targets), ``percentile``, ``bca``, ``student``,
+        or ``skew`` (Student's corrected for skewness: the one that covers for regret).
     confidence
         Level of intervals, tests and critical difference.
     correction

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +24,10 @@ from kinatlas.report.layouts import (
 from kinatlas.report.record import record_of
 
 __all__ = ["Report"]
+
+# What matplotlib warns of when a label is written in a script that its fonts do not have.
+_GLYPH = re.compile(r"Glyph .* missing from")
+_BOXES = "Characters that no installed font has are drawn as boxes."
 
 
 @dataclass(frozen=True)
@@ -54,11 +60,18 @@ class Report:
     def add_text(self, heading: str, text: str) -> Report:
         """Add a section of plain text; blank lines part paragraphs.
 
+        Raises `DTypeError` for anything but text.
+
         Examples
         --------
         >>> len(Report("r").add_text("Why", "Because.").sections)
         1
         """
+        if not isinstance(text, str):
+            raise DTypeError(
+                f"text '{heading}': got {type(text).__name__}, expected a text; a result goes in "
+                "with add_table, or as result.explain()"
+            )
         return self._with(Section(heading, text))
 
     def add_table(self, heading: str, table: Tabular | Columns, text: str = "") -> Report:
@@ -85,6 +98,9 @@ class Report:
     def add_figure(self, heading: str, axes: Any, text: str = "") -> Report:
         """Add the figure that matplotlib Axes belong to, embedded as a PNG.
 
+        Characters that no installed font has are drawn as boxes, and a sentence says so. Raises
+        `DTypeError` for anything but Axes.
+
         Examples
         --------
         >>> from matplotlib.figure import Figure
@@ -92,8 +108,22 @@ class Report:
         >>> "data:image/png;base64," in page
         True
         """
+        figure: Any = getattr(axes, "figure", None)
+        if not hasattr(figure, "savefig"):
+            raise DTypeError(
+                f"figure '{heading}': got {type(axes).__name__}, expected matplotlib Axes, which "
+                "every function of kinatlas.plotting returns"
+            )
         buffer = io.BytesIO()
-        axes.figure.savefig(buffer, format="png", metadata={"Software": None})
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            figure.savefig(buffer, format="png", metadata={"Software": None})
+        lacking = [own for own in seen if _GLYPH.match(str(own.message))]
+        for own in seen:
+            if own not in lacking:
+                warnings.warn_explicit(own.message, own.category, own.filename, own.lineno)
+        if lacking:
+            text = f"{text} {_BOXES}".strip()
         return self._with(Section(heading, text, image=buffer.getvalue()))
 
     def add_record(

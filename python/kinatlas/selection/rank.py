@@ -31,6 +31,9 @@ NoTransfer = Literal["auto", "include", "exclude"]
 SeedUnit = Literal["auto", "seeds", "source_seeds", "target_seeds", "both_seeds"]
 
 
+_ROUNDING = 1e-12
+
+
 def rank_sources(
     matrix: SimilarityMatrix | Mapping[Any, SimilarityMatrix],
     target: str,
@@ -105,8 +108,8 @@ def rank_sources(
 
     References
     ----------
-    Ties: Kendall (1945), "The treatment of ties in ranking problems", Biometrika 33. Chances: Tiao
-    and Tan (1965), Biometrika 52. Groups: Tukey (1949), Biometrics 5.
+    Ties: Kendall (1945), "The treatment of ties in ranking problems", Biometrika 33. Chances:
+    Lindley and Smith (1972), JRSS B 34. Groups: Tukey (1949), Biometrics 5.
 
     Examples
     --------
@@ -149,7 +152,7 @@ def rank_sources(
     names = tuple(matrix.sources[at] for at in kept)
     uncertainty = None
     scores = row[kept].mean(axis=(1, 2)) if cube.n_seeds > 1 else row[kept, 0, 0]
-    if cube.n_seeds > 1 and len(kept) > 1:
+    if cube.n_seeds > 1 and (len(kept) > 1 or candidate is not None):
         uncertainty = rank_uncertainty(
             names,
             row[kept],
@@ -172,7 +175,7 @@ def rank_sources(
         )
     if candidate is not None:
         names, scores = (*names, candidate[0]), np.append(scores, candidate[1])
-    entries = _ordered(names, scores, matrix.neutral)
+    entries = _ordered(names, scores, matrix.neutral, float(np.abs(row[kept]).max()))
     return Ranking(
         target=target,
         entries=tuple(with_uncertainty(entry, uncertainty) for entry in entries[:cut]),
@@ -232,7 +235,7 @@ def _has_no_transfer(matrix: SimilarityMatrix, no_transfer: str) -> bool:
 
 
 def _ordered(
-    names: Sequence[str], scores: npt.NDArray[np.float64], neutral: float | None
+    names: Sequence[str], scores: npt.NDArray[np.float64], neutral: float | None, largest: float
 ) -> tuple[RankedSource, ...]:
     ranks = _core.average_ranks(scores)
     _, group, sizes = np.unique(ranks, return_inverse=True, return_counts=True)
@@ -243,16 +246,17 @@ def _ordered(
             score=float(scores[at]),
             rank=float(ranks[at]),
             n_tied=int(sizes[group[at]]),
-            effect=_effect(float(scores[at]), neutral),
+            effect=_effect(float(scores[at]), neutral, largest),
         )
         for at in order
     )
 
 
-def _effect(score: float, neutral: float | None) -> Effect:
+def _effect(score: float, neutral: float | None, largest: float) -> Effect:
     if neutral is None:
         return "unknown"
-    if score == neutral:
+    # A mean over seeds that misses the neutral score by rounding alone is at it.
+    if abs(score - neutral) <= _ROUNDING * largest:
         return "none"
     return "help" if score > neutral else "harm"
 

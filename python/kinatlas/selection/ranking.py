@@ -20,7 +20,7 @@ Effect = Literal["help", "none", "harm", "unknown"]
 #: Without seeds nobody can say more.
 NO_SEEDS = "one set of scores, no seeds: nothing is known about how far to trust this order"
 
-#: With one source there is nothing to order, however many seeds there are.
+#: With one source and no other candidate there is nothing to order, however many seeds there are.
 ONE_SOURCE = (
     "one source with {} seeds: there is no order of sources to trust or doubt, and whether it "
     "helps at all is not judged here (see consistency.transfer_gains)"

@@ -113,6 +113,13 @@ def as_codes(labels: Any, label: str) -> npt.NDArray[np.int64]:
         raise DTypeError(
             f"{label}: are {array.dtype}, expected whole numbers or texts, one class an example"
         )
+    # NumPy turns the number 1 beside a text into the text "1", another class.
+    if array.dtype.kind in "US" and not isinstance(labels, np.ndarray):
+        odd = next((name for name in labels if not isinstance(name, str | bytes)), None)
+        if odd is not None:
+            raise DTypeError(
+                f"{label}: hold texts and {odd!r}; expected whole numbers or texts, not both"
+            )
     places: dict[Any, int] = {}
     codes = [places.setdefault(name, len(places)) for name in array.tolist()]
     return np.array(codes, dtype=np.int64)

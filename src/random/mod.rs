@@ -1,6 +1,10 @@
 //! Counter-based random streams: the stream a piece of work draws from depends on the seed and
 //! on the number of that piece, never on the thread that happens to run it.
 
+mod lanes;
+
+pub use lanes::{LANES, LaneStreams};
+
 use chacha20::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
