@@ -2,17 +2,27 @@
 
 use super::{SUMS, Wide};
 
-/// Sums that stay in registers while four rows are added.
+/// Sums that stay in registers: four of the sixteen that SSE2 has.
 const LANES: usize = 8;
 
-/// Sum of squares of one row.
+/// Sum of squares of one row. Its running sums do not fit the registers, so the row, which the
+/// first-level cache holds, passes once for every `LANES` of them.
 pub fn squares<E: Wide>(row: &[E]) -> f64 {
     let (chunks, rest) = row.as_chunks::<SUMS>();
     let mut sums = [0.0; SUMS];
-    for chunk in chunks {
-        add_squares(chunk, &mut sums);
+    for (number, sums) in sums.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+        let mut running = [0.0; LANES];
+        for chunk in chunks {
+            let values = E::widened(&chunk.as_chunks::<LANES>().0[number]);
+            for lane in 0..LANES {
+                running[lane] += values[lane] * values[lane];
+            }
+        }
+        *sums = running;
     }
-    add_squares(rest, &mut sums);
+    for (sum, value) in sums.iter_mut().zip(rest) {
+        *sum += value.widen() * value.widen();
+    }
     let mut width = SUMS;
     while width > 1 {
         width /= 2;
@@ -23,30 +33,24 @@ pub fn squares<E: Wide>(row: &[E]) -> f64 {
     sums[0]
 }
 
-#[inline(always)]
-fn add_squares<E: Wide>(values: &[E], sums: &mut [f64; SUMS]) {
-    for (sum, value) in sums.iter_mut().zip(values) {
-        *sum += value.widen() * value.widen();
-    }
-}
-
 /// Adds each row times its scale to `sums`, row after row.
 pub fn add<E: Wide, const ROWS: usize>(rows: [&[E]; ROWS], scales: [f64; ROWS], sums: &mut [f64]) {
     let cut = rows.map(|row| row.as_chunks::<LANES>());
     let (chunks, rest) = sums.as_chunks_mut::<LANES>();
+    let chunks_of = cut.map(|(chunks_of, _)| &chunks_of[..chunks.len()]);
     for (at, sums) in chunks.iter_mut().enumerate() {
-        for ((row, _), scale) in cut.iter().zip(scales) {
-            add_scaled(&row[at], scale, sums);
+        let mut running = *sums;
+        for row in 0..ROWS {
+            let values = E::widened(&chunks_of[row][at]);
+            for lane in 0..LANES {
+                running[lane] += values[lane] * scales[row];
+            }
         }
+        *sums = running;
     }
     for ((_, row), scale) in cut.into_iter().zip(scales) {
-        add_scaled(row, scale, rest);
-    }
-}
-
-#[inline(always)]
-fn add_scaled<E: Wide>(values: &[E], scale: f64, sums: &mut [f64]) {
-    for (sum, value) in sums.iter_mut().zip(values) {
-        *sum += value.widen() * scale;
+        for (sum, value) in rest.iter_mut().zip(row) {
+            *sum += value.widen() * scale;
+        }
     }
 }

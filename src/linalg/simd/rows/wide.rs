@@ -3,6 +3,7 @@
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
+use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
 use crate::element::Element;
@@ -11,6 +12,12 @@ use crate::element::Element;
 pub trait Wide: Element + Default {
     /// Whether its square is exact in `f64`.
     const SQUARES_ARE_EXACT: bool;
+
+    /// Some numbers at once, without vector instructions of our own.
+    #[inline(always)]
+    fn widened<const N: usize>(values: &[Self; N]) -> [f64; N] {
+        values.map(Element::widen)
+    }
 
     /// Eight numbers from `at` on.
     ///
@@ -66,6 +73,14 @@ impl Wide for f32 {
 impl Wide for f16 {
     const SQUARES_ARE_EXACT: bool = true;
 
+    // Asks for the processor's own conversion once for all.
+    #[inline(always)]
+    fn widened<const N: usize>(values: &[Self; N]) -> [f64; N] {
+        let mut single = [0.0; N];
+        values.convert_to_f32_slice(&mut single);
+        single.map(f64::from)
+    }
+
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     unsafe fn eight(at: *const Self) -> __m512d {
@@ -84,6 +99,11 @@ impl Wide for f16 {
 // The upper half of an `f32`.
 impl Wide for bf16 {
     const SQUARES_ARE_EXACT: bool = true;
+
+    #[inline(always)]
+    fn widened<const N: usize>(values: &[Self; N]) -> [f64; N] {
+        values.map(|value| f64::from(f32::from_bits(u32::from(value.to_bits()) << 16)))
+    }
 
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
