@@ -20,7 +20,11 @@ pub fn add_rows<E: Wide>(path: Path, rows: &[E], is_unit: bool, sums: &mut [f64]
     for number in 0..run {
         let at: [usize; TOGETHER] = std::array::from_fn(|place| (place * run + number) * dim);
         // After the last of these rows most likely come as many others, in the same places.
-        let step = if number + 1 < run { dim } else { (count - number) * dim };
+        let step = if number + 1 < run {
+            dim
+        } else {
+            (count - number) * dim
+        };
         let ahead = at.map(|at| rows.as_ptr().wrapping_add(at + step));
         add_some(by, at.map(|at| &rows[at..at + dim]), ahead, is_unit, sums);
     }

@@ -18,7 +18,7 @@ pub unsafe fn squares<E: Wide, const ROWS: usize>(
     let dim = rows[0].len();
     let whole = dim / SUMS * SUMS;
     let mut squares = [0.0; ROWS];
-    for ((square, row), ahead) in squares.iter_mut().zip(rows).zip(ahead) {
+    for ((square, row), &ahead) in squares.iter_mut().zip(&rows).zip(&ahead) {
         let mut sums = [_mm256_setzero_pd(); SUMS / LANES];
         for at in (0..whole).step_by(SUMS) {
             fetch(ahead, 0, (at, dim));
@@ -34,6 +34,7 @@ pub unsafe fn squares<E: Wide, const ROWS: usize>(
     squares
 }
 
+// Arrays are borrowed and not moved in these loops: an iterator that owns one keeps it in memory.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn add_squares<E: Wide>(values: *const E, sums: &mut [__m256d; SUMS / LANES]) {
@@ -76,12 +77,11 @@ pub unsafe fn add<E: Wide, const ROWS: usize>(
     let scales = scales.map(|scale| _mm256_set1_pd(scale));
     let starts = rows.map(|row| row.as_ptr());
     for at in (0..whole).step_by(SUMS) {
-        ahead.into_iter().for_each(|ahead| fetch(ahead, 1, (at, dim)));
-        // SAFETY: rows and sums have `SUMS` numbers more from here on.
-        unsafe {
-            let rows = starts.map(|start| start.add(at));
-            add_stretch(rows, scales, sums.as_mut_ptr().add(at));
+        for &ahead in &ahead {
+            fetch(ahead, 1, (at, dim));
         }
+        // SAFETY: rows and sums have `SUMS` numbers more from here on.
+        unsafe { add_stretch(&starts, at, &scales, sums.as_mut_ptr().add(at)) };
     }
     if whole < dim {
         let filled = rows.map(|row| filled_up(&row[whole..]));
@@ -91,7 +91,7 @@ pub unsafe fn add<E: Wide, const ROWS: usize>(
             *row = filled.as_ptr();
         }
         // SAFETY: there are exactly as many.
-        unsafe { add_stretch(rows, scales, last.as_mut_ptr()) };
+        unsafe { add_stretch(&rows, 0, &scales, last.as_mut_ptr()) };
         sums[whole..].copy_from_slice(&last[..dim - whole]);
     }
 }
@@ -99,16 +99,17 @@ pub unsafe fn add<E: Wide, const ROWS: usize>(
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn add_stretch<E: Wide, const ROWS: usize>(
-    rows: [*const E; ROWS],
-    scales: [__m256d; ROWS],
+    rows: &[*const E; ROWS],
+    start: usize,
+    scales: &[__m256d; ROWS],
     sums: *mut f64,
 ) {
     for at in (0..SUMS).step_by(LANES) {
         // SAFETY: the caller promises `SUMS` numbers each.
         unsafe {
             let mut sum = _mm256_loadu_pd(sums.add(at));
-            for (row, scale) in rows.into_iter().zip(scales) {
-                sum = _mm256_add_pd(sum, _mm256_mul_pd(E::four(row.add(at)), scale));
+            for (row, &scale) in rows.iter().zip(scales) {
+                sum = _mm256_add_pd(sum, _mm256_mul_pd(E::four(row.add(start + at)), scale));
             }
             _mm256_storeu_pd(sums.add(at), sum);
         }

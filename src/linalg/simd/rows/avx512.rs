@@ -19,14 +19,14 @@ pub unsafe fn squares<E: Wide, const ROWS: usize>(
     let whole = dim / SUMS * SUMS;
     let mut sums = [[_mm512_setzero_pd(); SUMS / LANES]; ROWS];
     for at in (0..whole).step_by(SUMS) {
-        for ((sums, row), ahead) in sums.iter_mut().zip(rows).zip(ahead) {
+        for ((sums, row), &ahead) in sums.iter_mut().zip(&rows).zip(&ahead) {
             fetch(ahead, 0, (at, dim));
             // SAFETY: a row has `SUMS` numbers more from here on.
             unsafe { add_squares(row.as_ptr().add(at), sums) };
         }
     }
     if whole < dim {
-        for (sums, row) in sums.iter_mut().zip(rows) {
+        for (sums, row) in sums.iter_mut().zip(&rows) {
             // SAFETY: there are exactly as many.
             unsafe { add_squares(filled_up(&row[whole..]).as_ptr(), sums) };
         }
@@ -34,6 +34,7 @@ pub unsafe fn squares<E: Wide, const ROWS: usize>(
     sums.map(|sums| total(sums))
 }
 
+// Arrays are borrowed and not moved in these loops: an iterator that owns one keeps it in memory.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq")]
 unsafe fn add_squares<E: Wide>(values: *const E, sums: &mut [__m512d; SUMS / LANES]) {
@@ -75,12 +76,11 @@ pub unsafe fn add<E: Wide, const ROWS: usize>(
     let scales = scales.map(|scale| _mm512_set1_pd(scale));
     let starts = rows.map(|row| row.as_ptr());
     for at in (0..whole).step_by(SUMS) {
-        ahead.into_iter().for_each(|ahead| fetch(ahead, 1, (at, dim)));
-        // SAFETY: rows and sums have `SUMS` numbers more from here on.
-        unsafe {
-            let rows = starts.map(|start| start.add(at));
-            add_stretch(rows, scales, sums.as_mut_ptr().add(at));
+        for &ahead in &ahead {
+            fetch(ahead, 1, (at, dim));
         }
+        // SAFETY: rows and sums have `SUMS` numbers more from here on.
+        unsafe { add_stretch(&starts, at, &scales, sums.as_mut_ptr().add(at)) };
     }
     if whole < dim {
         let filled = rows.map(|row| filled_up(&row[whole..]));
@@ -90,7 +90,7 @@ pub unsafe fn add<E: Wide, const ROWS: usize>(
             *row = filled.as_ptr();
         }
         // SAFETY: there are exactly as many.
-        unsafe { add_stretch(rows, scales, last.as_mut_ptr()) };
+        unsafe { add_stretch(&rows, 0, &scales, last.as_mut_ptr()) };
         sums[whole..].copy_from_slice(&last[..dim - whole]);
     }
 }
@@ -98,16 +98,17 @@ pub unsafe fn add<E: Wide, const ROWS: usize>(
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq")]
 unsafe fn add_stretch<E: Wide, const ROWS: usize>(
-    rows: [*const E; ROWS],
-    scales: [__m512d; ROWS],
+    rows: &[*const E; ROWS],
+    start: usize,
+    scales: &[__m512d; ROWS],
     sums: *mut f64,
 ) {
     for at in (0..SUMS).step_by(LANES) {
         // SAFETY: the caller promises `SUMS` numbers each.
         unsafe {
             let mut sum = _mm512_loadu_pd(sums.add(at));
-            for (row, scale) in rows.into_iter().zip(scales) {
-                sum = _mm512_add_pd(sum, _mm512_mul_pd(E::eight(row.add(at)), scale));
+            for (row, &scale) in rows.iter().zip(scales) {
+                sum = _mm512_add_pd(sum, _mm512_mul_pd(E::eight(row.add(start + at)), scale));
             }
             _mm512_storeu_pd(sums.add(at), sum);
         }

@@ -14,8 +14,8 @@ pub fn squares<E: Wide>(row: &[E]) -> f64 {
         let mut running = [0.0; LANES];
         for chunk in chunks {
             let values = E::widened(&chunk.as_chunks::<LANES>().0[number]);
-            for lane in 0..LANES {
-                running[lane] += values[lane] * values[lane];
+            for (sum, value) in running.iter_mut().zip(&values) {
+                *sum += value * value;
             }
         }
         *sums = running;
@@ -40,16 +40,16 @@ pub fn add<E: Wide, const ROWS: usize>(rows: [&[E]; ROWS], scales: [f64; ROWS], 
     let chunks_of = cut.map(|(chunks_of, _)| &chunks_of[..chunks.len()]);
     for (at, sums) in chunks.iter_mut().enumerate() {
         let mut running = *sums;
-        for row in 0..ROWS {
-            let values = E::widened(&chunks_of[row][at]);
-            for lane in 0..LANES {
-                running[lane] += values[lane] * scales[row];
+        for (row, scale) in chunks_of.iter().zip(&scales) {
+            let values = E::widened(&row[at]);
+            for (sum, value) in running.iter_mut().zip(&values) {
+                *sum += value * scale;
             }
         }
         *sums = running;
     }
-    for ((_, row), scale) in cut.into_iter().zip(scales) {
-        for (sum, value) in rest.iter_mut().zip(row) {
+    for ((_, row), scale) in cut.iter().zip(scales) {
+        for (sum, value) in rest.iter_mut().zip(*row) {
             *sum += value.widen() * scale;
         }
     }
