@@ -6,7 +6,7 @@ EXTRAS = cli,plot,dataframe,test,lint
 STAMP = $(VENV)/.dependencies
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test test-rust test-python test-torch fast lint fmt notebooks bench fixtures fuzz wheels all
+.PHONY: help dev demo test test-rust test-python test-torch fast lint fmt notebooks bench fixtures fuzz sanitize wheels all
 
 help: ## show what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -80,6 +80,15 @@ fixtures: dev ## rewrite tests/fixtures with today's peft
 fuzz: ## attack the file readers for ten minutes; needs nightly Rust and cargo-fuzz
 	cargo +nightly fuzz run weights -- -max_total_time=300 -max_len=8192
 	cargo +nightly fuzz run adapters -- -max_total_time=300 -max_len=2048
+
+# Inline assembly is beyond the sanitizer's sight and within valgrind's, which knows no AVX-512 and
+# says so to programs: of the paths it leaves AVX2 and the portable one.
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+sanitize: ## vector instructions under AddressSanitizer and valgrind; needs nightly Rust
+	RUSTFLAGS=-Zsanitizer=address cargo +nightly test --lib --no-default-features \
+		--target $(HOST) --target-dir target/sanitize linalg::simd
+	PROPTEST_CASES=4 CARGO_TARGET_$(shell echo $(HOST) | tr 'a-z-' 'A-Z_')_RUNNER="valgrind --quiet --error-exitcode=9" \
+		cargo test --lib --no-default-features --target $(HOST) --target-dir target/sanitize linalg::simd
 
 wheels: $(STAMP) ## build the wheel and the source archive into dist/
 	$(BIN)/maturin build --release --sdist --out dist

@@ -195,7 +195,7 @@ mod x86 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::Tile;
+    use super::super::{Tile, With};
     use super::*;
 
     fn values(count: usize) -> impl Strategy<Value = Vec<f32>> {
@@ -226,7 +226,8 @@ mod tests {
                     let mut tile = vec![0.0; height * dim];
                     path.pack_tile(&right_rows[pair], dim, &mut tile);
                     let mut scores = vec![0.0; width * height];
-                    path.scores(&panel, Tile::Packed(&tile), &vec![1.0; height], &mut scores);
+                    let ones = vec![1.0; height];
+                    path.scores(&panel, Tile::Packed(&tile), With::scales(&ones), &mut scores);
                     prop_assert_eq!(found[pair], scores[0], "{:?} pair {}", path, pair);
                 }
             }

@@ -46,6 +46,7 @@ mod pairs;
 mod peak;
 mod portable;
 mod reduce;
+mod rows;
 #[cfg(target_arch = "x86_64")]
 mod transpose;
 
@@ -53,6 +54,7 @@ pub use chains::{PAIRS, Rows as PairRows};
 pub use kernel::{Tile, With};
 pub use pairs::rounded as rounded_to_bf16;
 pub use peak::peak;
+pub use rows::{RowSums, Wide};
 
 use std::ops::Range;
 
@@ -79,10 +81,17 @@ impl Path {
         let mut paths = Vec::with_capacity(3);
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
+            // `rows` converts half precision; every processor with AVX2 so far has F16C.
+            let has_avx2 = is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("f16c");
+            if has_avx2
+                && is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512dq")
+            {
                 paths.push(Self(&avx512::KERNEL));
             }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            if has_avx2 {
                 paths.push(Self(&avx2::KERNEL));
             }
         }

@@ -99,19 +99,22 @@ mod tests {
                 (Just(dim), values(lanes * dim), values(rows * dim))
             }),
             scale in 0.0..2.0f32,
+            shift in 0usize..4,
         ) {
             for path in Path::in_pairs() {
                 let (width, height, words) = (path.lanes(), path.rows(), path.words(dim));
                 let rows = &rows[..rows.len().min(height * dim)];
-                let mut panel = vec![f32::NAN; width * words];
-                path.pack_panel(&lanes, dim, &mut panel);
-                let mut tile = vec![f32::NAN; height * words];
-                path.pack_tile(rows, dim, &mut tile);
+                let mut panel = vec![f32::NAN; shift + width * words];
+                let panel = &mut panel[shift..];
+                path.pack_panel(&lanes, dim, panel);
+                let mut tile = vec![f32::NAN; shift + height * words];
+                let tile = &mut tile[shift..];
+                path.pack_tile(rows, dim, tile);
                 let scales = vec![scale; height];
                 let mut scores = vec![f32::NAN; width * height];
-                path.scores(&panel, Tile::Packed(&tile), With::scales(&scales), &mut scores);
+                path.scores(panel, Tile::Packed(tile), With::scales(&scales), &mut scores);
                 let mut best = vec![-1.0f32; width];
-                path.best(&panel, Tile::Packed(&tile), With::scales(&scales), &mut best);
+                path.best(panel, Tile::Packed(tile), With::scales(&scales), &mut best);
                 for (lane, token) in lanes.chunks_exact(dim).enumerate() {
                     let mut expected_best = -1.0f32;
                     for row in 0..height {
