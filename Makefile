@@ -69,6 +69,8 @@ bench: dev ## measure our kernels beside their peers, in one run
 	$(BIN)/python benches/superposition.py
 	$(BIN)/python benches/behavior.py
 	$(BIN)/python benches/scale_out.py
+	$(BIN)/python benches/out_of_core.py
+	$(BIN)/python benches/low_rank.py
 	$(BIN)/python benches/retrieval.py
 	$(BIN)/python benches/recommender.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benches/transferability.py

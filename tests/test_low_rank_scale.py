@@ -167,17 +167,22 @@ def status(word):
     with open("/proc/self/status") as file:
         return next(int(line.split()[1]) for line in file if line.startswith(word)) / 1024
 
-before = status("VmRSS")
+before = status("RssAnon"), status("VmRSS")
 atlas = ka.load_atlas(sys.argv[1], kind="low_rank", mapped=True)
 matrix = ka.similarity_matrix(atlas, kernel="low_rank_cosine", precision="float32")
-print(status("VmHWM") - before)
+print(status("RssAnon") - before[0], status("VmRSS") - before[1])
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc/self/status")
 def test_memory_does_not_grow_with_the_adapters(tmp_path):
-    """157 MB of adapters: a file, some stacks and a module are in memory, never all of them."""
+    """157 MB of adapters: kept beside their files are names, stacks, and what Python imported.
+
+    While a module is read, the system may count much more of a file than was looked at.
+    """
     folder = adapters(tmp_path / "a", 60, (16, 1024, 1024), n_layers=40)
     words = [sys.executable, "-c", MEMORY, str(folder)]
     run = subprocess.run(words, capture_output=True, text=True, check=True)
-    assert float(run.stdout) < 100
+    anonymous, together = map(float, run.stdout.split())
+    assert anonymous < 64
+    assert together < 96

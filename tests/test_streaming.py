@@ -126,10 +126,10 @@ def test_a_bad_number_in_the_file_is_named(center, bad, tmp_path):
         file.seek(4 * place, os.SEEK_END)
         file.write(np.float32(bad).tobytes())
     words = "task 'task004': token 1, coordinate 2"
-    with pytest.raises(NonFiniteError, match=words):
-        similarity_matrix(
-            ka.io.open_atlas(path), kernel="max_pairwise", center=center, max_memory=1 << 20
-        )
+    mapped = ka.io.open_atlas(path)
+    for memory in (1 << 20, None):
+        with pytest.raises(NonFiniteError, match=words):
+            similarity_matrix(mapped, kernel="max_pairwise", center=center, max_memory=memory)
 
 
 def test_progress_counts_every_pair_once(monkeypatch):

@@ -16,8 +16,10 @@ from kinatlas.similarity.frames import explained
 from kinatlas.similarity.low_rank import compare_updates
 from kinatlas.similarity.matrix import SimilarityMatrix
 from kinatlas.similarity.options import Direction, Options
+from kinatlas.similarity.parts import refuse_nonfinite
 from kinatlas.similarity.task2vec import compare_diagonals, is_task2vec
 from kinatlas.tasks import Atlas, LowRankAtlas, Task
+from kinatlas.tasks.mapping import is_mapped
 
 __all__ = ["similarity_matrix", "token_similarity"]
 
@@ -230,6 +232,9 @@ def similarity_matrix(
     if targets is not None:
         check_same_space(sources.space, targets.space, "sources", "targets")
     check_fit(sources, rows, options)
+    for atlas in (sources, rows)[: 1 if targets is None else 2]:
+        if is_mapped(atlas._buffer):
+            refuse_nonfinite(atlas)
     with bar(progress, len(rows) * len(sources)) as report:
         scores, decision, alignment, single = _core.compare_tokens(
             sources._packed,

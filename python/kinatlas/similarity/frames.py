@@ -103,7 +103,7 @@ def _by_position(sources: Atlas, max_memory: int) -> Frame:
             place[...] = found.reshape(place.shape)
             counts[top : top + height] = n_rows
     if not np.isfinite(rows).all():
-        refuse_nonfinite(sources, max_memory)
+        refuse_nonfinite(sources)
     return rows.reshape(-1), counts
 
 

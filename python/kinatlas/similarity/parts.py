@@ -56,7 +56,7 @@ def stretches(
         start = end
 
 
-def refuse_nonfinite(atlas: Atlas, n_bytes: int) -> None:
+def refuse_nonfinite(atlas: Atlas) -> None:
     """Raise `NonFiniteError` with task, token and coordinate of the first bad number."""
-    for bounds in stretches(atlas, n_bytes):
+    for bounds in stretches(atlas, _CHECKED_BYTES):
         let_go(packed_tasks(atlas, bounds)[0])
