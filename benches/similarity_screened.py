@@ -22,6 +22,7 @@ from kinatlas.similarity import nearest_sources
 # Prompts a side, tokens, dim.
 SHAPES = {
     "Gaussian 100 x 768": (60, 100, 768),
+    "Gaussian 64 x 768": (80, 64, 768),
     "Gaussian 48 x 768": (100, 48, 768),
     "Gaussian 32 x 768": (150, 32, 768),
     "Gaussian 24 x 768": (180, 24, 768),

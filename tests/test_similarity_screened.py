@@ -168,7 +168,7 @@ def test_an_approximation_is_within_the_error_it_states(kind):
     misses = exact.values - found.values
     assert misses.min() >= 0, "a winner of the screen cannot be above the best"
     assert misses.max() <= found.diagnostics["error_bound"] < 0.02
-    # Where a scale per token is forgotten, outliers decide: a peer takes the wrong partner for 57 %.
+    # A peer that forgets the scale of tokens takes the wrong partner for 57 % of such tokens.
     # Here they cost digits: two large coordinates share what rounding moves in one direction.
     assert misses.max() < (1e-3 if kind is outliers else 2e-4)
     assert found.options["method"] == "approximate"

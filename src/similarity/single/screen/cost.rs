@@ -11,8 +11,8 @@ use crate::linalg::simd::Path;
 /// slower than that tile on the same processor, and a screen of `f32` tiles is the tile once more.
 const FAST: &str = "amx";
 /// Shortest prompts, on average, of the side that is looked at: a leader a token and prompt is a chain,
-/// whatever their length. 20 x 1024 took 1.6 times as long as the tile, 100 x 768 0.58 times.
-const SHORTEST: usize = 48;
+/// whatever their length. 20 x 1024 took 1.6 times as long as the tile, 48 x 768 1.08, 100 x 768 0.58 to 0.62.
+const SHORTEST: usize = 64;
 /// The same where both sides look: twice as many chains. 20 x 1024 took 2.4 times as long, 100 x 768 0.7 to
 /// 0.83 times.
 const SHORTEST_OF_BOTH: usize = 80;

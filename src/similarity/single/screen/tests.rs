@@ -261,7 +261,7 @@ fn nearly_equal_tokens_are_left_to_the_tile_and_distinct_ones_are_not() {
 fn longer_prompts_than_a_unit_are_cut_without_a_trace() {
     let dim = 3;
     let wave = |at: usize| (at as f32 * 0.37).sin();
-    let long: Vec<f32> = (0..1500 * dim).map(wave).collect();
+    let long: Vec<f32> = (0..700 * dim).map(wave).collect();
     let short: Vec<f32> = (0..7 * dim).map(|at| wave(at + 9)).collect();
     let left = Prompts::new(&[short.clone(), long.clone(), short.clone()], dim);
     let right = Prompts::new(&[long, short], dim);
