@@ -29,15 +29,18 @@ def documents(lengths: list[int], token: list[float]) -> Atlas:
 @pytest.mark.parametrize("direction", ["source_to_target", "target_to_source", "symmetric"])
 def test_documents_whose_best_partners_are_all_negative_keep_their_scores(way, kernel, direction):
     """Maxima that start at zero (colbert-ai), and zeros of padding (maxsim-cpu), give 0."""
-    # Products of powers of two are exact in bfloat16 too: -1 for each coordinate of three.
+    # Products of powers of two are exact in bfloat16 too; each query is twice the one before.
     lengths = [1, 2, 13, 14, 15, 31, 32, 33, 100]
-    query, found = documents([1, 7, 32, 65], [1.0, 2.0, 0.5]), {}
+    token = np.array([[1.0, 2.0, 0.5]], dtype=np.float32)
+    queries = Atlas.from_arrays(
+        {f"q{k}": np.repeat(token * 2**k, count, axis=0) for k, count in enumerate([1, 7, 32, 65])}
+    )
     for precision in (way[1], "float64"):
-        found[precision] = similarity_matrix(
-            query, documents(lengths, [-1.0, -0.5, -2.0]), kernel=kernel, direction=direction,
+        values = similarity_matrix(
+            queries, documents(lengths, [-1.0, -0.5, -2.0]), kernel=kernel, direction=direction,
             normalize=None, precision=precision, diagnostics=False,
         ).values  # fmt: skip
-        np.testing.assert_allclose(found[precision], -3.0, rtol=1e-15)
+        np.testing.assert_allclose(values, [[-3.0, -6.0, -12.0, -24.0]] * 9, rtol=1e-14)
 
 
 def test_a_short_document_beside_a_long_one_is_not_padded(way):

@@ -18,7 +18,8 @@
 //! coordinates to a word of 32 bits: panels and tiles then count words, checks stay, and
 //! `similarity::single` (lanes, blocks, items) passes slices on as ever. Each adds in an order of
 //! its own, and products of bfloat16 are exact in `f32`, so that any other table serves as well.
-//! NEON is left to the compiler, through `portable`.
+//! NEON is left to the compiler, through `portable`. `rows` is beside all this: squares and sums of
+//! tokens for the kernels that never multiply two of them.
 //!
 //! Measured on an Intel Xeon (two 512-bit FMA units, 48 KB L1d, 2 MB L2 a core), shared with other
 //! jobs, best of 25, share of the FMA peak measured in turns: 14 x 32 AVX-512, packed tiles 97.7 %

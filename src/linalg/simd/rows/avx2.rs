@@ -1,5 +1,10 @@
 //! AVX2: eight registers of running sums, row after row, as there are sixteen.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "iterators over arrays stay calls where units of code are small, and arrays in memory"
+)]
+
 use std::arch::x86_64::*;
 
 use super::{SUMS, Wide, fetch, filled_up};
@@ -34,11 +39,11 @@ pub unsafe fn squares<E: Wide, const ROWS: usize>(
     squares
 }
 
-// Arrays are borrowed and not moved in these loops: an iterator that owns one keeps it in memory.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn add_squares<E: Wide>(values: *const E, sums: &mut [__m256d; SUMS / LANES]) {
-    for (number, sum) in sums.iter_mut().enumerate() {
+    for number in 0..SUMS / LANES {
+        let sum = &mut sums[number];
         // SAFETY: the caller promises `SUMS` numbers.
         let wide = unsafe { E::four(values.add(number * LANES)) };
         *sum = match E::SQUARES_ARE_EXACT {
@@ -77,8 +82,8 @@ pub unsafe fn add<E: Wide, const ROWS: usize>(
     let scales = scales.map(|scale| _mm256_set1_pd(scale));
     let starts = rows.map(|row| row.as_ptr());
     for at in (0..whole).step_by(SUMS) {
-        for &ahead in &ahead {
-            fetch(ahead, 1, (at, dim));
+        for row in 0..ROWS {
+            fetch(ahead[row], 1, (at, dim));
         }
         // SAFETY: rows and sums have `SUMS` numbers more from here on.
         unsafe { add_stretch(&starts, at, &scales, sums.as_mut_ptr().add(at)) };
@@ -108,8 +113,9 @@ unsafe fn add_stretch<E: Wide, const ROWS: usize>(
         // SAFETY: the caller promises `SUMS` numbers each.
         unsafe {
             let mut sum = _mm256_loadu_pd(sums.add(at));
-            for (row, &scale) in rows.iter().zip(scales) {
-                sum = _mm256_add_pd(sum, _mm256_mul_pd(E::four(row.add(start + at)), scale));
+            for row in 0..ROWS {
+                let wide = E::four(rows[row].add(start + at));
+                sum = _mm256_add_pd(sum, _mm256_mul_pd(wide, scales[row]));
             }
             _mm256_storeu_pd(sums.add(at), sum);
         }

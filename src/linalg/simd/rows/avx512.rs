@@ -1,5 +1,10 @@
 //! AVX-512: four registers of running sums a row, four rows side by side.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "iterators over arrays stay calls where units of code are small, and arrays in memory"
+)]
+
 use std::arch::x86_64::*;
 
 use super::{SUMS, Wide, fetch, filled_up};
@@ -19,10 +24,10 @@ pub unsafe fn squares<E: Wide, const ROWS: usize>(
     let whole = dim / SUMS * SUMS;
     let mut sums = [[_mm512_setzero_pd(); SUMS / LANES]; ROWS];
     for at in (0..whole).step_by(SUMS) {
-        for ((sums, row), &ahead) in sums.iter_mut().zip(&rows).zip(&ahead) {
-            fetch(ahead, 0, (at, dim));
+        for row in 0..ROWS {
+            fetch(ahead[row], 0, (at, dim));
             // SAFETY: a row has `SUMS` numbers more from here on.
-            unsafe { add_squares(row.as_ptr().add(at), sums) };
+            unsafe { add_squares(rows[row].as_ptr().add(at), &mut sums[row]) };
         }
     }
     if whole < dim {
@@ -34,11 +39,11 @@ pub unsafe fn squares<E: Wide, const ROWS: usize>(
     sums.map(|sums| total(sums))
 }
 
-// Arrays are borrowed and not moved in these loops: an iterator that owns one keeps it in memory.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq")]
 unsafe fn add_squares<E: Wide>(values: *const E, sums: &mut [__m512d; SUMS / LANES]) {
-    for (number, sum) in sums.iter_mut().enumerate() {
+    for number in 0..SUMS / LANES {
+        let sum = &mut sums[number];
         // SAFETY: the caller promises `SUMS` numbers.
         let wide = unsafe { E::eight(values.add(number * LANES)) };
         *sum = match E::SQUARES_ARE_EXACT {
@@ -76,8 +81,8 @@ pub unsafe fn add<E: Wide, const ROWS: usize>(
     let scales = scales.map(|scale| _mm512_set1_pd(scale));
     let starts = rows.map(|row| row.as_ptr());
     for at in (0..whole).step_by(SUMS) {
-        for &ahead in &ahead {
-            fetch(ahead, 1, (at, dim));
+        for row in 0..ROWS {
+            fetch(ahead[row], 1, (at, dim));
         }
         // SAFETY: rows and sums have `SUMS` numbers more from here on.
         unsafe { add_stretch(&starts, at, &scales, sums.as_mut_ptr().add(at)) };
@@ -107,8 +112,9 @@ unsafe fn add_stretch<E: Wide, const ROWS: usize>(
         // SAFETY: the caller promises `SUMS` numbers each.
         unsafe {
             let mut sum = _mm512_loadu_pd(sums.add(at));
-            for (row, &scale) in rows.iter().zip(scales) {
-                sum = _mm512_add_pd(sum, _mm512_mul_pd(E::eight(row.add(start + at)), scale));
+            for row in 0..ROWS {
+                let wide = E::eight(rows[row].add(start + at));
+                sum = _mm512_add_pd(sum, _mm512_mul_pd(wide, scales[row]));
             }
             _mm512_storeu_pd(sums.add(at), sum);
         }
