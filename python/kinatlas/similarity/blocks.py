@@ -19,9 +19,8 @@ from kinatlas._checks import (
 )
 from kinatlas.errors import DTypeError, FormatError, ShapeError
 from kinatlas.similarity.block_plan import AnyAtlas, Block, BlockPlan, within
-from kinatlas.similarity.compute import refuse_token_options, tokens_of, updates_of
 from kinatlas.similarity.diagnostics import described
-from kinatlas.similarity.fit import check_fit
+from kinatlas.similarity.fit import check_fit, refuse_token_options, tokens_of, updates_of
 from kinatlas.similarity.frames import fit_frame
 from kinatlas.similarity.low_rank import aligned, precision_of_updates
 from kinatlas.similarity.matrix import SimilarityMatrix

@@ -9,9 +9,14 @@ from typing import Any
 from kinatlas import _core
 from kinatlas._checks import check_n_threads, check_same_space
 from kinatlas._progress import bar
-from kinatlas.errors import DTypeError
 from kinatlas.similarity.diagnostics import described, screened, warn_if_degenerate
-from kinatlas.similarity.fit import check_fit
+from kinatlas.similarity.fit import (
+    check_fit,
+    refuse_task2vec_options,
+    refuse_token_options,
+    tokens_of,
+    updates_of,
+)
 from kinatlas.similarity.frames import explained
 from kinatlas.similarity.low_rank import compare_updates
 from kinatlas.similarity.matrix import SimilarityMatrix
@@ -112,7 +117,7 @@ def token_similarity(
     if is_task2vec(kernel):
         asked = _asked(direction, normalize, center, k, temperature, trivial, alpha)
         return float(compare_diagonals(left, right, kernel, asked, 1).values[0, 0])
-    _refuse_task2vec_options(kernel, trivial, alpha)
+    refuse_task2vec_options(kernel, trivial, alpha)
     if isinstance(center, str) and center in ("positions", "auto"):
         raise ValueError(
             f"center={center!r} needs an atlas to take a mean of; give the initial prompt itself, "
@@ -209,10 +214,11 @@ def similarity_matrix(
         from kinatlas.similarity.streaming import compare_in_blocks
 
         if not is_task2vec(kernel):
-            _refuse_task2vec_options(kernel, trivial, alpha)
+            refuse_task2vec_options(kernel, trivial, alpha)
         asked = _asked(direction, normalize, center, k, temperature, trivial, alpha)
-        asked |= {"precision": precision, "kernel": kernel, "max_memory": max_memory}
+        asked |= {"precision": precision, "method": method, "kernel": kernel}
         del asked["trivial"], asked["alpha"]
+        asked["max_memory"] = max_memory
         return compare_in_blocks(sources, targets, n_threads, progress, **asked)
     if isinstance(sources, LowRankAtlas):
         refuse_token_options(center, k, temperature)
@@ -222,7 +228,7 @@ def similarity_matrix(
         asked = _asked(direction, normalize, center, k, temperature, trivial, alpha)
         atlases = sources, None if targets is None else tokens_of(targets, "targets")
         return compare_diagonals(*atlases, kernel, asked, n_threads, progress)
-    _refuse_task2vec_options(kernel, trivial, alpha)
+    refuse_task2vec_options(kernel, trivial, alpha)
     options = Options.checked(
         kernel, direction, normalize, center, k, temperature, precision, method
     )
@@ -275,34 +281,3 @@ def _asked(
     alpha: float | None,
 ) -> dict[str, Any]:
     return dict(locals())
-
-
-def tokens_of(atlas: object, label: str) -> Atlas:
-    if not isinstance(atlas, Atlas):
-        raise DTypeError(
-            f"{label}: got {type(atlas).__name__}, expected an Atlas; build one with "
-            "Atlas.from_arrays or load_atlas"
-        )
-    return atlas
-
-
-def updates_of(atlas: object) -> LowRankAtlas | None:
-    if not (atlas is None or isinstance(atlas, LowRankAtlas)):
-        raise DTypeError(
-            f"targets: got {type(atlas).__name__}, expected a LowRankAtlas as the sources are"
-        )
-    return atlas
-
-
-def refuse_token_options(center: Any, k: int | None, temperature: float | None) -> None:
-    for name, value in (("center", center), ("k", k), ("temperature", temperature)):
-        if value is not None:
-            raise ValueError(f"{name}={value!r}: low-rank updates have no tokens to apply it to")
-
-
-def _refuse_task2vec_options(kernel: str, trivial: Any, alpha: float | None) -> None:
-    for name, value in (("trivial", trivial), ("alpha", alpha)):
-        if value is not None:
-            raise ValueError(
-                f"{name}: kernel {kernel!r} has no such parameter; task2vec_asymmetric has"
-            )

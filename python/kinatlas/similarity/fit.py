@@ -1,4 +1,4 @@
-"""Whether tasks and a centre fit together, before anything is computed."""
+"""Whether tasks, a centre and parameters fit together, before anything is computed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ from typing import Any
 import numpy as np
 
 from kinatlas._checks import check_same_dim
-from kinatlas.errors import ShapeError
+from kinatlas.errors import DTypeError, ShapeError
 from kinatlas.similarity.options import Options
-from kinatlas.tasks import Atlas
+from kinatlas.tasks import Atlas, LowRankAtlas
 
-__all__ = ["check_fit"]
+__all__ = [
+    "check_fit",
+    "refuse_task2vec_options",
+    "refuse_token_options",
+    "tokens_of",
+    "updates_of",
+]
 
 
 def check_fit(sources: Atlas, targets: Atlas, options: Options) -> None:
@@ -60,4 +66,67 @@ def _check_center(center: Any, label: str, n_tokens: int, sizes: tuple[int, int]
             raise ShapeError(
                 f"center has {len(center)} tokens, {label} has {n_tokens}; expected equal numbers, "
                 "or one token for all positions"
+            )
+
+
+def tokens_of(atlas: object, label: str) -> Atlas:
+    """Return an atlas of tokens, or say by ``label`` what was given instead.
+
+    Examples
+    --------
+    >>> tokens_of([1.0], "sources")
+    Traceback (most recent call last):
+    kinatlas.errors.DTypeError: sources: got list, expected an Atlas; build...
+    """
+    if not isinstance(atlas, Atlas):
+        raise DTypeError(
+            f"{label}: got {type(atlas).__name__}, expected an Atlas; build one with "
+            "Atlas.from_arrays or load_atlas"
+        )
+    return atlas
+
+
+def updates_of(atlas: object) -> LowRankAtlas | None:
+    """Return low-rank targets, or refuse what is not.
+
+    Examples
+    --------
+    >>> updates_of(1)
+    Traceback (most recent call last):
+    kinatlas.errors.DTypeError: targets: got int, expected a LowRankAtlas as the sources are
+    """
+    if not (atlas is None or isinstance(atlas, LowRankAtlas)):
+        raise DTypeError(
+            f"targets: got {type(atlas).__name__}, expected a LowRankAtlas as the sources are"
+        )
+    return atlas
+
+
+def refuse_token_options(center: Any, k: int | None, temperature: float | None) -> None:
+    """Refuse what low-rank updates have no tokens for.
+
+    Examples
+    --------
+    >>> refuse_token_options(None, 3, None)
+    Traceback (most recent call last):
+    ValueError: k=3: low-rank updates have no tokens to apply it to
+    """
+    for name, value in (("center", center), ("k", k), ("temperature", temperature)):
+        if value is not None:
+            raise ValueError(f"{name}={value!r}: low-rank updates have no tokens to apply it to")
+
+
+def refuse_task2vec_options(kernel: str, trivial: Any, alpha: float | None) -> None:
+    """Refuse what only the Task2Vec kernels take.
+
+    Examples
+    --------
+    >>> refuse_task2vec_options("flatten", None, 0.1)
+    Traceback (most recent call last):
+    ValueError: alpha: kernel 'flatten' has no such parameter; task2vec_asymmetric has
+    """
+    for name, value in (("trivial", trivial), ("alpha", alpha)):
+        if value is not None:
+            raise ValueError(
+                f"{name}: kernel {kernel!r} has no such parameter; task2vec_asymmetric has"
             )

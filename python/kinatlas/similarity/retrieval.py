@@ -14,7 +14,7 @@ from kinatlas._checks import check_n_threads, check_same_dim, check_same_space, 
 from kinatlas._frames import Tabular
 from kinatlas.errors import DTypeError, ShapeError
 from kinatlas.similarity.blocks import plan_blocks
-from kinatlas.similarity.compute import tokens_of
+from kinatlas.similarity.fit import tokens_of
 from kinatlas.similarity.pruning import coarse_scores
 from kinatlas.similarity.sketches import Sketches
 from kinatlas.tasks import Atlas

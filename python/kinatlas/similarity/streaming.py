@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kinatlas._checks import check_n_threads
+from kinatlas._checks import check_choice, check_n_threads
 from kinatlas._progress import bar
 from kinatlas.similarity.block_plan import AnyAtlas, Block, BlockPlan
 from kinatlas.similarity.blocks import merge_blocks, plan_blocks
 from kinatlas.similarity.diagnostics import warn_if_degenerate
 from kinatlas.similarity.matrix import SimilarityMatrix
+from kinatlas.similarity.options import METHODS
 
 __all__ = ["compare_in_blocks"]
 
@@ -24,9 +25,15 @@ def compare_in_blocks(
     targets: AnyAtlas | None,
     n_threads: int | None,
     progress: bool | None,
+    method: str = "auto",
     **options: Any,
 ) -> SimilarityMatrix:
-    """Return the matrix of `similarity_matrix`; options are those of `plan_blocks`.
+    """Return the matrix of `similarity_matrix`; other options are those of `plan_blocks`.
+
+    Raises
+    ------
+    ValueError
+        For a method that blocks cannot promise: each decides by itself whether to screen.
 
     Examples
     --------
@@ -37,6 +44,12 @@ def compare_in_blocks(
            [0., 1.]])
     """
     n_threads = check_n_threads(n_threads)
+    check_choice(method, METHODS, "method")
+    if method in ("screened", "approximate"):
+        raise ValueError(
+            f"method={method!r} with max_memory: blocks take 'auto', which screens where that is "
+            "faster and never changes a score"
+        )
     plan = plan_blocks(sources, targets, **options)
     bounds: list[tuple[float, str]] = []
     with bar(progress, plan.n_targets * plan.n_sources) as report:

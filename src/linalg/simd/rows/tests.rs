@@ -2,7 +2,6 @@ use half::{bf16, f16};
 use proptest::prelude::*;
 
 use super::*;
-use crate::element::Element;
 
 fn places<E, const ROWS: usize>(rows: [&[E]; ROWS]) -> [*const E; ROWS] {
     rows.map(<[E]>::as_ptr)
