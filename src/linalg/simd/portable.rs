@@ -42,12 +42,15 @@ type Sums = [[f32; LANES]; ROWS];
 
 const ZEROS: Sums = [[0.0; LANES]; ROWS];
 
-// All borrowed: an iterator that owns an array keeps it, and the sums with it, in memory.
 #[inline(always)]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "iterators over arrays stay calls where units of code are small"
+)]
 fn add(sums: &mut Sums, lanes: &[f32; LANES], values: &[f32; ROWS]) {
-    for (sums, &value) in sums.iter_mut().zip(values) {
-        for (sum, &lane) in sums.iter_mut().zip(lanes) {
-            *sum = multiply_add(*sum, lane, value);
+    for row in 0..ROWS {
+        for lane in 0..LANES {
+            sums[row][lane] = multiply_add(sums[row][lane], lanes[lane], values[row]);
         }
     }
 }
