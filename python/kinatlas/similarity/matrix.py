@@ -17,6 +17,9 @@ from kinatlas.tasks.mapping import is_mapped, let_go
 
 __all__ = ["Layout", "SimilarityMatrix"]
 
+# Scores looked at together, 8 MB.
+_CHECKED = 1 << 20
+
 Layout = Literal["wide", "long"]
 
 # A terminal of 80 columns and 24 rows holds this many names and numbers.
@@ -105,12 +108,16 @@ class SimilarityMatrix(Tabular):
                 f"similarity values have shape {values.shape}, expected [n_targets, n_sources] = "
                 f"{expected} with at least one target and one source"
             )
-        for row, scores in enumerate(values):
+        # So many rows at a time that a mapped file stays out of memory.
+        step = max(1, _CHECKED // values.shape[1])
+        for start in range(0, len(values), step):
+            scores = values[start : start + step]
             if np.isinf(scores).any():
-                column = int(np.argmax(np.isinf(scores)))
+                row, column = np.argwhere(np.isinf(scores))[0]
                 raise NonFiniteError(
-                    f"score of source '{self.sources[column]}' for target '{self.targets[row]}' is "
-                    f"{scores[column]}, expected a finite number, or NaN where it is missing"
+                    f"score of source '{self.sources[column]}' for target "
+                    f"'{self.targets[start + row]}' is {scores[row, column]}, expected a finite "
+                    "number, or NaN where it is missing"
                 )
             let_go(scores)
         if is_lent:
