@@ -10,6 +10,7 @@ import argparse
 import itertools
 import os
 import platform
+import statistics
 import time
 from collections.abc import Callable
 
@@ -82,15 +83,13 @@ def scipy_sign_flip(gaps: np.ndarray) -> float:
     )
 
 
-def best(run: Callable[[int], object], rounds: int) -> float:
-    """Least seconds over rounds, after one call to warm up."""
-    run(0)
-    seconds = []
-    for number in range(rounds):
-        start = time.perf_counter()
+def mean_seconds(run: Callable[[int], object], at_least: float) -> float:
+    """Mean over as many runs as take ``at_least`` seconds together."""
+    start, number = time.perf_counter(), 0
+    while number == 0 or time.perf_counter() - start < at_least:
         run(number)
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+        number += 1
+    return (time.perf_counter() - start) / number
 
 
 def check(name: str, is_same: bool) -> None:
@@ -163,14 +162,19 @@ def main() -> None:
          [(1, lambda n: _core.sign_flip(gaps, 0, 0))]),
     ]  # fmt: skip
     machine = f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores"
-    print(f"{machine}; {count} replicates of {TARGETS} x {SOURCES} x {SEEDS}, best of {rounds}")
+    size = f"{count} replicates of {TARGETS} x {SOURCES} x {SEEDS}"
+    print(f"{machine}; {size}; medians of {rounds} rounds in turns, each as long as the other")
     print(f"{'':24}{'threads':>8}{'ours ms':>10}{'peer ms':>11}{'times faster':>14}")
     for name, peer, ours in rows:
-        slow = best(peer, min(rounds, 3))
         for n_threads, run in ours:
-            fast = best(run, rounds)
-            ratio = slow / fast
-            print(f"{name:24}{n_threads:8}{1e3 * fast:10.2f}{1e3 * slow:11.1f}{ratio:14.1f}")
+            peer(0), run(0)
+            slow, fast = [], []
+            for _ in range(rounds):
+                slow.append(mean_seconds(peer, 0.1))
+                fast.append(mean_seconds(run, slow[-1]))
+            ratio = statistics.median(a / b for a, b in zip(slow, fast, strict=True))
+            times = 1e3 * statistics.median(fast), 1e3 * statistics.median(slow)
+            print(f"{name:24}{n_threads:8}{times[0]:10.2f}{times[1]:11.1f}{ratio:14.1f}")
 
 
 if __name__ == "__main__":
