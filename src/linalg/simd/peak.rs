@@ -23,8 +23,10 @@ pub fn peak(path: Path, rounds: usize) -> Option<f64> {
     Some(work / seconds.fold(f64::INFINITY, f64::min) / 1e9)
 }
 
-// The loop of a path, operations in a turn, turns.
-fn loop_of(path: Path) -> Option<(unsafe fn(usize), usize, usize)> {
+// A loop, operations in a turn, turns.
+type Loop = (unsafe fn(usize), usize, usize);
+
+fn loop_of(path: Path) -> Option<Loop> {
     match path.name() {
         #[cfg(target_arch = "x86_64")]
         "avx512" => Some((x86::avx512, 2 * 12 * 16, TURNS)),
