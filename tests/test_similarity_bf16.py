@@ -72,6 +72,28 @@ def test_rounding_beforehand_changes_no_bit_and_leaves_a_bound_of_sums_alone(pat
     assert 1e-4 < rest < 2.01 * 2**-8 * (1 if kernel != "soft_max" else 11)
 
 
+@pytest.mark.parametrize("dim", [32, 64, 96, 1024])
+@pytest.mark.parametrize("normalize", ["tokens", None])
+def test_tokens_stored_as_bfloat16_are_multiplied_where_they_lie_to_the_same_bits(
+    path, dim, normalize
+):
+    atlas = prompts((7, dim), (40, dim), (33, dim), (64, dim), (1, dim))
+    stored = Atlas.from_arrays(
+        {name: atlas[name].tokens.astype(ml_dtypes.bfloat16) for name in atlas.names}
+    )
+    options = {"kernel": "max_pairwise", "normalize": normalize, "precision": "bf16"}
+    for direction in DIRECTIONS:
+        for query in (None, atlas.names[:1], atlas.names[1:3]):
+            sides = [
+                (side, None if query is None else side.select(query)) for side in (atlas, stored)
+            ]
+            rounded, native = (
+                similarity_matrix(*pair, direction=direction, diagnostics=False, **options)
+                for pair in sides
+            )
+            np.testing.assert_array_equal(rounded.values, native.values)
+
+
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_neighbours_order_layout_and_threads_change_no_bit(path, kernel):
     atlas = prompts(*[(count, 19) for count in (1, 9, 33, 100, 14, 64, 5)])

@@ -1,6 +1,6 @@
 //! What becomes of a tile's scores where it spans several prompts: the largest of every lane, and
-//! the largest of every row. Left to the compiler's baseline, four numbers at a time, this took as
-//! long as the products of a bfloat16 tile themselves.
+//! the largest of every row. A tile of bfloat16 takes about a microsecond, so that four numbers at a
+//! time, the compiler's baseline, would be noticed.
 
 use std::ops::Range;
 

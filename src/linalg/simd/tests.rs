@@ -103,6 +103,38 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn maxima_along_lanes_and_rows_are_those_of_plain_loops(
+        scores in prop::collection::vec(-10.0..10.0f32, 32 * 32),
+        scales in prop::collection::vec(0.0..2.0f32, 32),
+        (first, last) in (0usize..32, 0usize..32),
+    ) {
+        for path in Path::in_pairs().into_iter().chain(Path::all()) {
+            let (width, height) = (path.lanes(), path.rows());
+            let rows = first % height.max(1)..height;
+            let scores = &scores[rows.start * width..rows.end * width];
+            let mut found = vec![-1.0; width];
+            path.keep(scores, &scales[rows.clone()], &mut found);
+            for (lane, &found) in found.iter().enumerate() {
+                let scaled = scores.chunks_exact(width).zip(&scales[rows.clone()]);
+                let largest = scaled.map(|(row, scale)| row[lane] * scale).fold(-1.0, f32::max);
+                prop_assert_eq!(found, largest, "{:?} lane {}", path, lane);
+            }
+            let lanes = first.min(last) % width..first.max(last) % width + 1;
+            if lanes.is_empty() {
+                continue;
+            }
+            let mut found = vec![-1.0; rows.len()];
+            path.across(scores, &scales[..width], lanes.clone(), &mut found);
+            for (row, &found) in scores.chunks_exact(width).zip(&found) {
+                let scaled = lanes.clone().map(|lane| row[lane] * scales[lane]);
+                prop_assert_eq!(found, scaled.fold(-1.0, f32::max), "{:?} {:?}", path, lanes);
+            }
+        }
+    }
+}
+
 #[test]
 fn neighbours_never_change_a_product() {
     for path in Path::all() {

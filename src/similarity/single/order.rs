@@ -5,7 +5,7 @@ use std::ops::Range;
 
 /// Bytes of panels that pass before the next ones do. A processor in the cloud may leave us a few
 /// megabytes of its last cache: the AVX-512 tile did 140 GFLOP/s while 1.6 MB of panels passed and
-/// 97 to 124 while more than 6 MB did, the AMX tile 1,380 and 340 to 690.
+/// 97 to 124 while more than 6 MB did, the AMX tile 1,380 and 340 to 690 (a Xeon that others used too).
 const PASSING_BYTES: usize = 2 << 20;
 
 /// Numbers of all pairs of a block and a group of panels.
