@@ -88,11 +88,15 @@ def _client(address: str) -> Iterator[Any]:
 
 
 def _dask(client: Any, retries: int) -> Crew:
+    closed = SchedulerError("executor: the client is closed; connect a new one")
     if getattr(client, "scheduler", None) is None:
-        raise SchedulerError("executor: the client is closed; connect a new one")
+        raise closed
     try:
         slots = client.nthreads()
         found = client.run(release) if slots else {}
+    except RuntimeError as error:
+        # It is about to be: its connections went first.
+        raise closed from error
     except OSError as error:
         raise SchedulerError(
             f"the scheduler was lost before any work ({type(error).__name__}: {error}); try again"

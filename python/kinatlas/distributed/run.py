@@ -143,8 +143,9 @@ def _place(folder: str | os.PathLike[str] | None, out: Path | None) -> Path:
     if folder is None and out is not None:
         return out.with_name(f"{out.name}.blocks")
     if folder is None or not os.fspath(folder):
+        what = "missing" if folder is None else "empty"
         raise ValueError(
-            "folder is missing, expected a path ('.' is the current folder), or out= for one file"
+            f"folder is {what}, expected a path ('.' is the current folder), or out= for one file"
         )
     return Path(folder)
 
