@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,12 @@ import numpy.typing as npt
 from kinatlas import _core
 from kinatlas._checks import check_names
 from kinatlas.errors import FormatError
-from kinatlas.io.tensors import FORMAT, own_metadata
+from kinatlas.io.tensors import FORMAT, header_of, own_metadata
 from kinatlas.tasks import Atlas
 
 __all__ = ["open_atlas"]
 
 _TYPES = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
-_LENGTH = 8
 
 
 def open_atlas(path: str | os.PathLike[str]) -> Atlas:
@@ -54,9 +52,7 @@ def open_atlas(path: str | os.PathLike[str]) -> Atlas:
             "open it in place"
         )
     names, origins, space = own_metadata(path, texts)
-    with path.open("rb") as file:
-        start = _LENGTH + int.from_bytes(file.read(_LENGTH), "little")
-        header = json.loads(file.read(start - _LENGTH))
+    start, header = header_of(path)
     dtype, dim, offsets = _layout(path, names, header)
     stored = np.dtype("uint16" if dtype == "bfloat16" else dtype).newbyteorder("<")
     shape = (int(offsets[-1]), dim)

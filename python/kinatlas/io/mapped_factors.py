@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ import numpy.typing as npt
 
 from kinatlas.io.parts import Part
 from kinatlas.io.scan import Source
+from kinatlas.io.tensors import header_of
 from kinatlas.tasks import LowRank
 
 __all__ = ["in_place"]
 
-_LENGTH = 8
 # Factors of bfloat16 are compared as float32, so a file has nothing to lend there.
 _TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
 
@@ -48,10 +47,8 @@ def in_place(source: Source, parts: list[Part]) -> list[Part]:
 
 def _tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Matrices of a file by name; the file was read before, so its header is sound."""
-    mapped = np.memmap(path, dtype=np.uint8, mode="r")
-    start = _LENGTH + int.from_bytes(mapped[:_LENGTH].tobytes(), "little")
-    header = json.loads(mapped[_LENGTH:start].tobytes())
-    found = {}
+    start, header = header_of(path)
+    mapped, found = np.memmap(path, dtype=np.uint8, mode="r"), {}
     for name, entry in header.items():
         stored = _TYPES.get(entry.get("dtype"))
         if stored is not None and len(entry["shape"]) == 2:

@@ -13,12 +13,20 @@ from kinatlas.io.parts import Options, Part, Skip, file_hash, space_of, whole_nu
 from kinatlas.io.scan import Source
 from kinatlas.tasks import Provenance
 
-__all__ = ["FORMAT", "VERSION", "own_metadata", "read_safetensors"]
+__all__ = ["FORMAT", "VERSION", "header_of", "own_metadata", "read_safetensors"]
 
 #: ``__metadata__["format"]`` of files that ``save_atlas`` writes.
 FORMAT = "kinatlas.atlas"
 VERSION = 1
+_LENGTH = 8
 _TOKEN_TYPES = {"F16", "BF16", "F32", "F64"}
+
+
+def header_of(path: Path) -> tuple[int, dict[str, Any]]:
+    """Return where the numbers of a sound file start, and its header: types, shapes, places."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(_LENGTH), "little")
+        return _LENGTH + length, json.loads(file.read(length))
 
 
 def read_safetensors(source: Source, options: Options) -> list[Part]:

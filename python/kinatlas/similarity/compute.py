@@ -215,11 +215,11 @@ def similarity_matrix(
 
         if not is_task2vec(kernel):
             refuse_task2vec_options(kernel, trivial, alpha)
-        asked = _asked(direction, normalize, center, k, temperature, trivial, alpha)
-        asked |= {"precision": precision, "method": method, "kernel": kernel}
-        del asked["trivial"], asked["alpha"]
-        asked["max_memory"] = max_memory
-        return compare_in_blocks(sources, targets, n_threads, progress, **asked)
+        return compare_in_blocks(
+            sources, targets, n_threads, progress, method,
+            kernel=kernel, direction=direction, normalize=normalize, center=center, k=k,
+            temperature=temperature, precision=precision, max_memory=max_memory,
+        )  # fmt: skip
     if isinstance(sources, LowRankAtlas):
         refuse_token_options(center, k, temperature)
         both = sources, updates_of(targets)
@@ -238,7 +238,7 @@ def similarity_matrix(
     if targets is not None:
         check_same_space(sources.space, targets.space, "sources", "targets")
     check_fit(sources, rows, options)
-    for atlas in (sources, rows)[: 1 if targets is None else 2]:
+    for atlas in (sources,) if targets is None else (sources, targets):
         if is_mapped(atlas._buffer):
             refuse_nonfinite(atlas)
     with bar(progress, len(rows) * len(sources)) as report:

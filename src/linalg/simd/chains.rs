@@ -19,29 +19,26 @@ impl Path {
     pub fn chains(self, left: &Rows<'_>, right: &Rows<'_>) -> [f32; PAIRS] {
         let dim = left[0].len();
         assert!(left.iter().chain(right).all(|row| row.len() == dim));
-        let mut sums = [0.0; PAIRS];
-        let whole = dim / 4 * 4;
         #[cfg(target_arch = "x86_64")]
-        match self.name() {
-            // SAFETY: `Path` hands out a name only after asking the processor for its
-            // instructions, and every row holds the `whole` coordinates read.
-            "avx512" => unsafe { x86::avx512(left, right, whole, &mut sums) },
-            // SAFETY: as above.
-            "avx2" => unsafe { x86::avx2(left, right, whole, &mut sums) },
-            _ => return plain(left, right),
-        }
-        #[cfg(target_arch = "x86_64")]
-        for at in whole..dim {
-            for (sum, (left, right)) in sums.iter_mut().zip(left.iter().zip(right)) {
-                *sum = left[at].mul_add(right[at], *sum);
+        {
+            let (mut sums, whole) = ([0.0; PAIRS], dim / 4 * 4);
+            match self.name() {
+                // SAFETY: `Path` hands out a name only after asking the processor for its
+                // instructions, and every row holds the `whole` coordinates read.
+                "avx512" => unsafe { x86::avx512(left, right, whole, &mut sums) },
+                // SAFETY: as above.
+                "avx2" => unsafe { x86::avx2(left, right, whole, &mut sums) },
+                _ => return plain(left, right),
             }
+            for at in whole..dim {
+                for (sum, (left, right)) in sums.iter_mut().zip(left.iter().zip(right)) {
+                    *sum = left[at].mul_add(right[at], *sum);
+                }
+            }
+            sums
         }
         #[cfg(not(target_arch = "x86_64"))]
-        {
-            let _ = whole;
-            sums = plain(left, right);
-        }
-        sums
+        plain(left, right)
     }
 }
 
@@ -59,58 +56,18 @@ fn plain(left: &Rows<'_>, right: &Rows<'_>) -> [f32; PAIRS] {
 mod x86 {
     use std::arch::x86_64::*;
 
+    use super::super::transpose::{eight, sixteen};
     use super::{PAIRS, Rows};
 
-    type Starts = [*const f32; PAIRS];
-
-    fn starts(rows: &Rows<'_>) -> Starts {
-        rows.map(<[f32]>::as_ptr)
-    }
-
-    // Closures would not be compiled for the instructions of the function around them.
-    macro_rules! quarter {
-        ($starts:ident, $row:expr, $at:ident) => {
-            _mm_loadu_ps($starts[$row].add($at))
-        };
-    }
-
-    macro_rules! joined16 {
-        ($starts:ident, $row:literal, $at:ident) => {{
-            let low = _mm512_castps128_ps512(quarter!($starts, $row, $at));
-            let low = _mm512_insertf32x4::<1>(low, quarter!($starts, $row + 4, $at));
-            let low = _mm512_insertf32x4::<2>(low, quarter!($starts, $row + 8, $at));
-            _mm512_insertf32x4::<3>(low, quarter!($starts, $row + 12, $at))
-        }};
-    }
-
-    // Coordinates `at..at + 4` of sixteen rows, one register a coordinate. Quarters come from rows
-    // four apart, so that a transposition inside each quarter finishes the work.
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    unsafe fn sixteen(starts: &Starts, at: usize) -> [__m512; 4] {
-        // SAFETY: the caller promises at + 4 coordinates of every row.
-        let (r0, r1, r2, r3) = unsafe {
-            (
-                joined16!(starts, 0, at),
-                joined16!(starts, 1, at),
-                joined16!(starts, 2, at),
-                joined16!(starts, 3, at),
-            )
-        };
-        let (a, b) = (_mm512_unpacklo_ps(r0, r1), _mm512_unpackhi_ps(r0, r1));
-        let (c, d) = (_mm512_unpacklo_ps(r2, r3), _mm512_unpackhi_ps(r2, r3));
-        [
-            _mm512_shuffle_ps::<0x44>(a, c),
-            _mm512_shuffle_ps::<0xee>(a, c),
-            _mm512_shuffle_ps::<0x44>(b, d),
-            _mm512_shuffle_ps::<0xee>(b, d),
-        ]
+    // Rows from `first` on.
+    fn starts<const N: usize>(rows: &Rows<'_>, first: usize) -> [*const f32; N] {
+        std::array::from_fn(|row| rows[first + row].as_ptr())
     }
 
     /// The first `whole` coordinates.
     #[target_feature(enable = "avx512f")]
     pub unsafe fn avx512(left: &Rows<'_>, right: &Rows<'_>, whole: usize, sums: &mut [f32; PAIRS]) {
-        let (left, right) = (starts(left), starts(right));
+        let (left, right) = (starts(left, 0), starts(right, 0));
         let mut sum = _mm512_setzero_ps();
         let mut at = 0;
         while at < whole {
@@ -126,60 +83,30 @@ mod x86 {
         unsafe { _mm512_storeu_ps(sums.as_mut_ptr(), sum) };
     }
 
-    macro_rules! joined8 {
-        ($starts:ident, $row:expr, $at:ident) => {{
-            let low = _mm256_castps128_ps256(quarter!($starts, $row, $at));
-            _mm256_insertf128_ps::<1>(low, quarter!($starts, $row + 4, $at))
-        }};
-    }
-
-    // The same of eight rows from `first` on.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    unsafe fn eight<const FIRST: usize>(starts: &Starts, at: usize) -> [__m256; 4] {
-        // SAFETY: the caller promises at + 4 coordinates of every row.
-        let (r0, r1, r2, r3) = unsafe {
-            (
-                joined8!(starts, FIRST, at),
-                joined8!(starts, FIRST + 1, at),
-                joined8!(starts, FIRST + 2, at),
-                joined8!(starts, FIRST + 3, at),
-            )
-        };
-        let (a, b) = (_mm256_unpacklo_ps(r0, r1), _mm256_unpackhi_ps(r0, r1));
-        let (c, d) = (_mm256_unpacklo_ps(r2, r3), _mm256_unpackhi_ps(r2, r3));
-        [
-            _mm256_shuffle_ps::<0x44>(a, c),
-            _mm256_shuffle_ps::<0xee>(a, c),
-            _mm256_shuffle_ps::<0x44>(b, d),
-            _mm256_shuffle_ps::<0xee>(b, d),
-        ]
-    }
-
     /// As `avx512`.
     #[target_feature(enable = "avx2,fma")]
     pub unsafe fn avx2(left: &Rows<'_>, right: &Rows<'_>, whole: usize, sums: &mut [f32; PAIRS]) {
-        let (left, right) = (starts(left), starts(right));
         // SAFETY: every row holds the first `whole` coordinates.
         unsafe {
-            half::<0>(&left, &right, whole, sums);
-            half::<8>(&left, &right, whole, sums);
+            half::<0>(left, right, whole, sums);
+            half::<8>(left, right, whole, sums);
         }
     }
 
     #[inline]
     #[target_feature(enable = "avx2,fma")]
     unsafe fn half<const FIRST: usize>(
-        left: &Starts,
-        right: &Starts,
+        left: &Rows<'_>,
+        right: &Rows<'_>,
         whole: usize,
         sums: &mut [f32; PAIRS],
     ) {
+        let (left, right) = (starts(left, FIRST), starts(right, FIRST));
         let mut sum = _mm256_setzero_ps();
         let mut at = 0;
         while at < whole {
             // SAFETY: at + 4 <= whole, which every row holds.
-            let (l, r) = unsafe { (eight::<FIRST>(left, at), eight::<FIRST>(right, at)) };
+            let (l, r) = unsafe { (eight(&left, at), eight(&right, at)) };
             sum = _mm256_fmadd_ps(l[0], r[0], sum);
             sum = _mm256_fmadd_ps(l[1], r[1], sum);
             sum = _mm256_fmadd_ps(l[2], r[2], sum);

@@ -32,7 +32,7 @@ fn loop_of(path: Path) -> Option<Loop> {
         "avx512" => Some((x86::avx512, 2 * 12 * 16, TURNS)),
         #[cfg(target_arch = "x86_64")]
         "avx2" => Some((x86::avx2, 2 * 12 * 8, TURNS)),
-        // Two products to a lane, of which this loop keeps as many in flight.
+        // Two products a lane.
         #[cfg(target_arch = "x86_64")]
         "avx512bf16" => Some((x86::avx512bf16, 4 * 12 * 16, TURNS)),
         #[cfg(target_arch = "x86_64")]

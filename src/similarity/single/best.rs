@@ -33,14 +33,17 @@ pub fn pieces(offsets: &[usize], rows: &Range<usize>) -> Vec<Piece> {
     found
 }
 
-/// Pieces that have lanes in `here`: their numbers, and these lanes counted from its start.
-pub fn within(pieces: &[Piece], here: &Range<usize>) -> Vec<(usize, Range<usize>)> {
-    let clipped = pieces.iter().enumerate().map(|(number, piece)| {
-        let start = piece.rows.start.clamp(here.start, here.end);
-        let end = piece.rows.end.clamp(here.start, here.end);
+/// Prompts that have something in `here`: their numbers, and where, counted from its start.
+pub fn within<'a>(
+    prompts: impl Iterator<Item = &'a Range<usize>>,
+    here: &Range<usize>,
+) -> Vec<(usize, Range<usize>)> {
+    let clipped = prompts.enumerate().map(|(number, rows)| {
+        let start = rows.start.clamp(here.start, here.end);
+        let end = rows.end.clamp(here.start, here.end);
         (number, start - here.start..end - here.start)
     });
-    clipped.filter(|(_, lanes)| !lanes.is_empty()).collect()
+    clipped.filter(|(_, rows)| !rows.is_empty()).collect()
 }
 
 /// Running maxima `[piece][lane]`.
@@ -126,6 +129,7 @@ mod tests {
         let found = pieces(&[0, 3, 5, 9], &(2..8));
         let plain: Vec<_> = found.iter().map(|p| (p.task, p.rows.clone())).collect();
         assert_eq!(plain, [(0, 0..1), (1, 1..3), (2, 3..6)]);
-        assert_eq!(within(&found, &(2..4)), [(1, 0..1), (2, 1..2)]);
+        let rows = found.iter().map(|piece| &piece.rows);
+        assert_eq!(within(rows, &(2..4)), [(1, 0..1), (2, 1..2)]);
     }
 }

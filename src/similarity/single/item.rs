@@ -128,7 +128,8 @@ impl<'a> Item<'a> {
         let sums = self.sums();
         for number in 0..self.n_panels {
             let here = number * width..(number + 1) * width;
-            let (owners, lane_scales) = (within(seekers, &here), &lane_scales[here.clone()]);
+            let owners = within(seekers.iter().map(|piece| &piece.rows), &here);
+            let lane_scales = &lane_scales[here.clone()];
             let mut piece = 0;
             for (index, (rows, tile, scales)) in self.block.tiles().enumerate() {
                 let products = self.products(&sums, (number, index), tile, &mut scratch);

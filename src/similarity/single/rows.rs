@@ -49,13 +49,6 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Looks at some rows.
-    pub fn norms(&self, rows: &Range<usize>) -> Norms {
-        let mut found = Norms::default();
-        self.look(rows.clone(), self.task_of(rows.start), &mut found);
-        found
-    }
-
     /// Adds some rows, the first of them in `task`, to what was found so far; scratch is that of
     /// `found`. Returns the task of the row after the last.
     pub fn look(&self, rows: Range<usize>, task: usize, found: &mut Norms) -> usize {
@@ -193,23 +186,6 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Rows as `f32`: in place, or copied into `scratch`.
-    pub fn read<'s>(&'s self, rows: &Range<usize>, scratch: &'s mut Vec<f32>) -> &'s [f32] {
-        if let Some(values) = self.lying(rows) {
-            return values;
-        }
-        let dim = self.dim();
-        scratch.resize(rows.len() * dim, 0.0);
-        let mut task = self.task_of(rows.start);
-        for (at, row) in rows.clone().zip(scratch.chunks_exact_mut(dim)) {
-            if at == self.offsets()[task + 1] {
-                task += 1;
-            }
-            self.fill(at, task, row);
-        }
-        scratch
-    }
-
     // Whether a number other than zero fell out of the ordinary range on its way to `f32`, and the
     // square of what rounding to bfloat16 moved the token by.
     fn fill(&self, at: usize, task: usize, row: &mut [f32]) -> (bool, f64) {
@@ -258,17 +234,23 @@ mod tests {
     use super::*;
     use crate::tokens::Ragged;
 
+    fn norms(side: &Rows<'_>, rows: Range<usize>) -> Norms {
+        let mut found = Norms::default();
+        side.look(rows.clone(), side.task_of(rows.start), &mut found);
+        found
+    }
+
     #[test]
     fn scales_are_one_over_the_norm_and_zero_for_zero_tokens() {
         let values = [3.0f32, 4.0, 0.0, 0.0, 0.0, 2.0];
         let ragged = Ragged::new(&values, &[0, 2, 3], 2).unwrap();
         let frame = Frame::default();
         let rows = Rows::new(Stored::F32(ragged), &frame, Normalize::Tokens, false);
-        let norms = rows.norms(&(0..3));
-        assert_eq!(norms.scales, [0.2, 0.0, 0.5]);
-        assert_eq!((norms.largest, norms.extraordinary.len()), (5.0, 0));
+        let found = norms(&rows, 0..3);
+        assert_eq!(found.scales, [0.2, 0.0, 0.5]);
+        assert_eq!((found.largest, found.extraordinary.len()), (5.0, 0));
         let raw = Rows::new(Stored::F32(ragged), &frame, Normalize::Nothing, false);
-        assert_eq!(raw.norms(&(1..3)).scales, [1.0; 2]);
+        assert_eq!(norms(&raw, 1..3).scales, [1.0; 2]);
     }
 
     #[test]
@@ -277,9 +259,9 @@ mod tests {
         let ragged = Ragged::new(&values, &[0, 1, 2, 3], 1).unwrap();
         let frame = Frame::default();
         let rows = Rows::new(Stored::F64(ragged), &frame, Normalize::Tokens, false);
-        let mut norms = rows.norms(&(0..2));
-        norms.join(&rows.norms(&(1..3)));
-        assert_eq!((norms.extraordinary, norms.scales.len()), (vec![1, 2], 4));
-        assert_eq!(rows.norms(&(1..2)).extraordinary, [1]);
+        let mut joined = norms(&rows, 0..2);
+        joined.join(&norms(&rows, 1..3));
+        assert_eq!((joined.extraordinary, joined.scales.len()), (vec![1, 2], 4));
+        assert_eq!(norms(&rows, 1..2).extraordinary, [1]);
     }
 }

@@ -38,18 +38,22 @@ impl Stream<'_> {
         for start in (0..self.rows.len()).step_by(height) {
             let rows = start..(start + height).min(self.rows.len());
             let taken = self.rows.start + rows.start..self.rows.start + rows.end;
-            task = self.side.look(taken.clone(), task, &mut norms);
+            let lying = match self.in_place && rows.len() == height {
+                true => self.side.in_place(self.path, &taken),
+                false => None,
+            };
+            let tile = if let Some(values) = lying {
+                task = self.side.look(taken, task, &mut norms);
+                Tile::Lying(values)
+            } else {
+                let (values, after) = self.side.take(&taken, task, &mut norms, &mut scratch);
+                task = after;
+                self.path.pack_tile(values, dim, tile.as_mut_slice());
+                Tile::Packed(tile.as_slice())
+            };
             for (slot, &scale) in scales.iter_mut().zip(&norms.scales[start..]) {
                 *slot = scale as f32;
             }
-            let tile = match self.side.in_place(self.path, &taken) {
-                Some(values) if self.in_place && rows.len() == height => Tile::Lying(values),
-                _ => {
-                    let values = self.side.read(&taken, &mut scratch);
-                    self.path.pack_tile(values, dim, tile.as_mut_slice());
-                    Tile::Packed(tile.as_slice())
-                }
-            };
             let mut after = piece;
             for number in 0..self.lanes.n_panels() {
                 let panel = self.lanes.panel(number);

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::super::norms::Norms;
 use super::super::rows::Rows;
 use crate::linalg::simd::{Path, Tile};
-use crate::linalg::{Aligned, round_row, row_squares};
+use crate::linalg::{Aligned, round_row};
 
 /// Norms and moves are rounded up, by more than all roundings on the way to them together.
 const UP: f64 = 1.00002;
@@ -37,8 +37,8 @@ pub struct Side<'a> {
     pub moved: Vec<f32>,
     /// The largest of them.
     pub most_moved: f32,
-    lying: &'a [f32],
-    copied: Aligned,
+    lying: Option<&'a [f32]>,
+    copied: Vec<f32>,
     packed: Aligned,
     piece: usize,
     dim: usize,
@@ -49,29 +49,15 @@ impl<'a> Side<'a> {
     pub fn new(screen: Path, side: &Rows<'a>, tasks: Range<usize>, role: Role) -> Self {
         let dim = side.dim();
         let rows = side.offsets()[tasks.start]..side.offsets()[tasks.end];
-        let norms = side.norms(&rows);
-        let (lying, mut copied) = match side.lying(&rows) {
-            Some(values) => (values, Aligned::unset(0)),
-            None => (&[][..], Aligned::unset(rows.len() * dim)),
-        };
-        if lying.is_empty() {
-            let mut scratch = Vec::new();
-            let values = side.read(&rows, &mut scratch);
-            copied.as_mut_slice().copy_from_slice(values);
-        }
-        let values = if lying.is_empty() {
-            copied.as_slice()
-        } else {
-            lying
-        };
+        let (mut norms, mut copied) = (Norms::default(), Vec::new());
+        let first = side.task_of(rows.start);
+        let (values, _) = side.take(&rows, first, &mut norms, &mut copied);
         let height = match role {
             Role::Lanes => screen.lanes(),
             Role::Tiles => screen.rows(),
         };
         let piece = height * screen.words(dim);
         let mut packed = Aligned::unset(rows.len().div_ceil(height) * piece);
-        let mut squares = vec![0.0; rows.len()];
-        row_squares(values, dim, &mut squares);
         let mut moved = Vec::with_capacity(rows.len());
         let mut rounded = Vec::new();
         let pieces = packed.as_mut_slice().chunks_exact_mut(piece);
@@ -79,7 +65,7 @@ impl<'a> Side<'a> {
             rounded.clear();
             rounded.extend_from_slice(values);
             for row in rounded.chunks_exact_mut(dim) {
-                let square = squares[moved.len()];
+                let square = norms.squares[moved.len()];
                 let error = round_row(row);
                 moved.push(part(error, square));
             }
@@ -90,16 +76,17 @@ impl<'a> Side<'a> {
         }
         Self {
             tasks,
-            rows,
             scales: norms.scales.iter().map(|&scale| scale as f32).collect(),
-            lengths: squares
+            lengths: norms
+                .squares
                 .iter()
                 .map(|square| (square.sqrt() * UP) as f32)
                 .collect(),
             most_moved: moved.iter().copied().fold(0.0, f32::max),
             moved,
             norms,
-            lying,
+            lying: side.lying(&rows),
+            rows,
             copied,
             packed,
             piece,
@@ -114,11 +101,7 @@ impl<'a> Side<'a> {
 
     /// All tokens.
     pub fn values(&self) -> &[f32] {
-        if self.lying.is_empty() {
-            self.copied.as_slice()
-        } else {
-            self.lying
-        }
+        self.lying.unwrap_or(&self.copied)
     }
 
     /// Panel or tile number `index`.

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::super::best::within;
 use super::bound::reach;
 use super::side::Side;
 use crate::linalg::Aligned;
@@ -59,8 +60,8 @@ impl<'a> Strip<'a> {
         Self {
             row_reach: reaches(rows, &row_range, lanes.most_moved, gamma),
             lane_reach: reaches(lanes, &lane_range, rows.most_moved, gamma),
-            partners: within(partners, &row_range),
-            seekers: within(seekers, &lane_range),
+            partners: within(partners.iter(), &row_range),
+            seekers: within(seekers.iter(), &lane_range),
             lanes,
             rows,
             lane_range,
@@ -116,14 +117,4 @@ fn reaches(side: &Side<'_>, range: &Range<usize>, most: f32, gamma: f64) -> Vec<
         )
     };
     range.clone().map(each).collect()
-}
-
-// Prompts that have something in `here`: their numbers, and where, counted from its start.
-fn within(prompts: &[Range<usize>], here: &Range<usize>) -> Vec<(usize, Range<usize>)> {
-    let clipped = prompts.iter().enumerate().map(|(number, rows)| {
-        let start = rows.start.clamp(here.start, here.end);
-        let end = rows.end.clamp(here.start, here.end);
-        (number, start - here.start..end - here.start)
-    });
-    clipped.filter(|(_, rows)| !rows.is_empty()).collect()
 }
