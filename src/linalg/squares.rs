@@ -3,6 +3,8 @@
 use half::bf16;
 use pulp::{Arch, Simd, WithSimd};
 
+use super::simd::row_totals;
+
 // Sixteen running sums fill an AVX-512 register, and rows follow each other without waiting.
 const SUMS: usize = 16;
 /// Products added in `f32` before they join an `f64` sum: the error of a sum of squares stays
@@ -46,24 +48,41 @@ struct Squares<'a, T> {
 impl<T: Single> WithSimd for Squares<'_, T> {
     type Output = ();
 
+    // Sixteen rows at a time, because bringing the sums of one row together takes as long as
+    // squaring 128 numbers.
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        for (row, found) in self.rows.chunks_exact(self.dim).zip(self.squares) {
-            let sum: f64 = row.chunks(RUN).map(|run| f64::from(square_of(run))).sum();
-            *found = if sum < SMALLEST || !sum.is_finite() {
-                row.iter()
-                    .map(|&value| f64::from(value.single()))
-                    .map(|value| value * value)
-                    .sum()
-            } else {
-                sum
-            };
+        let dim = self.dim;
+        let rows = self.rows.chunks(SUMS * dim);
+        for (rows, squares) in rows.zip(self.squares.chunks_mut(SUMS)) {
+            let mut totals = [0.0f64; SUMS];
+            for start in (0..dim).step_by(RUN) {
+                let run = start..(start + RUN).min(dim);
+                let mut sums = [[0.0f32; SUMS]; SUMS];
+                for (sums, row) in sums.iter_mut().zip(rows.chunks_exact(dim)) {
+                    *sums = squares_of(&row[run.clone()]);
+                }
+                for (total, sum) in totals.iter_mut().zip(row_totals(&sums)) {
+                    *total += f64::from(sum);
+                }
+            }
+            let rows = rows.chunks_exact(dim).zip(totals);
+            for ((row, total), found) in rows.zip(squares) {
+                *found = if total < SMALLEST || !total.is_finite() {
+                    row.iter()
+                        .map(|&value| f64::from(value.single()))
+                        .map(|value| value * value)
+                        .sum()
+                } else {
+                    total
+                };
+            }
         }
     }
 }
 
 #[inline(always)]
-fn square_of<T: Single>(run: &[T]) -> f32 {
+fn squares_of<T: Single>(run: &[T]) -> [f32; SUMS] {
     let (chunks, rest) = run.as_chunks::<SUMS>();
     let mut sums = [0.0f32; SUMS];
     for chunk in chunks {
@@ -74,9 +93,7 @@ fn square_of<T: Single>(run: &[T]) -> f32 {
     for (sum, value) in sums.iter_mut().zip(rest) {
         *sum += value.single() * value.single();
     }
-    let eight: [f32; 8] = std::array::from_fn(|at| sums[at] + sums[at + 8]);
-    let four: [f32; 4] = std::array::from_fn(|at| eight[at] + eight[at + 4]);
-    (four[0] + four[2]) + (four[1] + four[3])
+    sums
 }
 
 #[cfg(test)]

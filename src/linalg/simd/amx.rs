@@ -6,18 +6,21 @@
 //! fused additions from zero; their sum is added to what was there. What falls below 2^-126 on the
 //! way becomes zero.
 //!
-//! On an Intel Xeon shared with other jobs, this core did 2,861 GFLOP/s in tile registers alone, 814
-//! with two loads of either side for four products, all from the first-level cache: loads of tiles
-//! are the limit. 60 x 60 prompts of 100 x 768 ran at 473 GFLOP/s, 20 x 20 of 100 x 4096, whose tiles
-//! come from the second-level cache, at 183.
+//! Loads of tiles are the limit. On an Intel Xeon whose core other guests use at times, GFLOP/s of
+//! 16 panels and 20 tiles of 384 words, left alone and disturbed: tile registers alone 2,240 either
+//! way; everything from the first level 1,840 and 630; from the second 1,320 and 350 with rows packed
+//! step by step, 1,200 and 320 with rows in place, 1,090 and 310 with registers configured for every
+//! tile. Fetching rows two steps ahead makes 1,305 and 408, fetching panels too 1,160 and 437; parts of
+//! 64 to 192 words, whose sums stay in memory, make no more than the whole.
 
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count};
+use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
 use super::kernel::{Kernel, Operands};
-use super::reduce::avx512::{across, keep, scale};
+use super::reduce::avx512::{across, keep};
 use super::transpose::avx512 as transpose;
 
 pub const KERNEL: Kernel = Kernel {
@@ -25,18 +28,22 @@ pub const KERNEL: Kernel = Kernel {
     lanes: 32,
     rows: 32,
     in_pairs: true,
-    best_lying: best,
-    best_packed: best,
-    scores_lying: scores,
-    scores_packed: scores,
+    step: Some(STEP),
+    best_lying,
+    best_packed,
+    scores_lying,
+    scores_packed,
     sums_packed: None,
     transpose,
     keep,
     across,
     fetched: |words| 2 * words,
+    registers: Some((hold, release)),
 };
 
 const SIDE: usize = 32;
+// Words of a row in a tile register.
+const STEP: usize = 16;
 
 #[repr(C, align(64))]
 struct Config([u8; 64]);
@@ -94,47 +101,101 @@ fn is_permitted() -> bool {
     false
 }
 
-// `out[row][lane]`, 32 x 32. Configured anew for each tile, so that no thread
-// is left with tile registers in use.
-unsafe fn product(tile: &Operands<'_>, out: *mut f32) {
-    let (rows, words) = (tile.rows.as_ptr(), tile.dim);
-    assert!(words > 0 && words.is_multiple_of(16));
-    // SAFETY: `Kernel` checked that the panel holds words x 32 numbers and the tile 32 x words;
-    // callers hand 32 x 32 numbers to write.
-    unsafe {
-        asm!(
-            "ldtilecfg [{config}]",
-            "tilezero tmm0\ntilezero tmm1\ntilezero tmm2\ntilezero tmm3",
-            "2:",
-            "tileloadd tmm4, [{upper} + {stride}]",
-            "tileloadd tmm6, [{panel} + {wide}]",
-            "tdpbf16ps tmm0, tmm4, tmm6",
-            "tileloadd tmm7, [{panel} + {wide} + 64]",
-            "tdpbf16ps tmm1, tmm4, tmm7",
-            "tileloadd tmm5, [{lower} + {stride}]",
-            "tdpbf16ps tmm2, tmm5, tmm6",
-            "tdpbf16ps tmm3, tmm5, tmm7",
-            "prefetcht1 [{ahead}]\nprefetcht1 [{ahead} + 64]\nadd {ahead}, 128",
-            "add {upper}, 64\nadd {lower}, 64\nadd {panel}, 2048",
-            "dec {steps}\njnz 2b",
-            "tilestored [{out} + {wide}], tmm0",
-            "tilestored [{out} + {wide} + 64], tmm1",
-            "tilestored [{out} + {wide} + 2048], tmm2",
-            "tilestored [{out} + {wide} + 2112], tmm3",
-            "tilerelease",
-            config = in(reg) &CONFIG,
-            upper = inout(reg) rows => _,
-            lower = inout(reg) rows.wrapping_add(16 * words) => _,
-            stride = in(reg) 4 * words,
-            panel = inout(reg) tile.panel.as_ptr() => _,
-            ahead = inout(reg) tile.ahead.as_ptr() => _,
-            wide = in(reg) 4 * SIDE,
-            steps = inout(reg) words / 16 => _,
-            out = in(reg) out,
-            options(nostack),
-        );
-    }
+thread_local! {
+    static HOLDERS: Cell<u32> = const { Cell::new(0) };
 }
+
+// Configures the tile registers of this thread unless somebody has.
+unsafe fn hold() {
+    let holders = HOLDERS.get();
+    if holders == 0 {
+        // SAFETY: the processor has them.
+        unsafe { asm!("ldtilecfg [{config}]", config = in(reg) &CONFIG, options(nostack)) };
+    }
+    HOLDERS.set(holders + 1);
+}
+
+// So that no thread is left with tile registers in use.
+unsafe fn release() {
+    let holders = HOLDERS.get() - 1;
+    if holders == 0 {
+        // SAFETY: `hold` configured them.
+        unsafe { asm!("tilerelease", options(nostack, nomem)) };
+    }
+    HOLDERS.set(holders);
+}
+
+// What is needed two steps later, to the first level.
+macro_rules! rows_ahead {
+    () => {
+        ".irp at,0,64,128,192,256,320,384,448,512,576,640,704,768,832,896,960,1024,1088,1152,1216,\
+         1280,1344,1408,1472,1536,1600,1664,1728,1792,1856,1920,1984\n\
+         prefetcht0 [{upper} + 4096 + \\at]\n.endr"
+    };
+}
+
+macro_rules! nothing {
+    () => {
+        ""
+    };
+}
+
+// `out[row][lane]`, 32 x 32, of rows that lie `stride` bytes apart and in which the next sixteen
+// words are `next` bytes further.
+macro_rules! product {
+    ($name:ident, $rows_ahead:ident) => {
+        unsafe fn $name(tile: &Operands<'_>, (stride, next): (usize, usize), out: *mut f32) {
+            let (rows, words) = (tile.rows.as_ptr(), tile.dim);
+            assert!(words > 0 && words.is_multiple_of(STEP));
+            // SAFETY: `Kernel` checked that the panel holds words x 32 numbers and the tile 32 x
+            // words; callers hand 32 x 32 numbers to write; prefetching reads nothing.
+            unsafe {
+                hold();
+                asm!(
+                    "tilezero tmm0\ntilezero tmm1\ntilezero tmm2\ntilezero tmm3",
+                    "2:",
+                    "tileloadd tmm4, [{upper} + {stride}]",
+                    "tileloadd tmm6, [{panel} + {wide}]",
+                    "tdpbf16ps tmm0, tmm4, tmm6",
+                    "tileloadd tmm7, [{panel} + {wide} + 64]",
+                    "tdpbf16ps tmm1, tmm4, tmm7",
+                    "tileloadd tmm5, [{lower} + {stride}]",
+                    "tdpbf16ps tmm2, tmm5, tmm6",
+                    "tdpbf16ps tmm3, tmm5, tmm7",
+                    $rows_ahead!(),
+                    "prefetcht1 [{ahead}]\nprefetcht1 [{ahead} + 64]\nadd {ahead}, 128",
+                    "add {upper}, {next}\nadd {lower}, {next}\nadd {panel}, 2048",
+                    "dec {steps}\njnz 2b",
+                    "tilestored [{out} + {wide}], tmm0",
+                    "tilestored [{out} + {wide} + 64], tmm1",
+                    "tilestored [{out} + {wide} + 2048], tmm2",
+                    "tilestored [{out} + {wide} + 2112], tmm3",
+                    upper = inout(reg) rows => _,
+                    lower = inout(reg) rows.wrapping_byte_add(16 * stride) => _,
+                    stride = in(reg) stride,
+                    next = in(reg) next,
+                    panel = inout(reg) tile.panel.as_ptr() => _,
+                    ahead = inout(reg) tile.ahead.as_ptr() => _,
+                    wide = in(reg) 4 * SIDE,
+                    steps = inout(reg) words / STEP => _,
+                    out = in(reg) out,
+                    options(nostack),
+                );
+                release();
+            }
+        }
+    };
+}
+
+product!(lying_product, nothing);
+product!(packed_product, rows_ahead);
+
+// Bytes from row to row and from step to step.
+fn lying(tile: &Operands<'_>) -> (usize, usize) {
+    (4 * tile.dim, 4 * STEP)
+}
+
+const PACKED: (usize, usize) = (4 * STEP, 4 * STEP * SIDE);
 
 /// Four products a turn, of zeros, with nothing loaded.
 pub unsafe fn multiply(turns: usize) {
@@ -155,24 +216,37 @@ pub unsafe fn multiply(turns: usize) {
     }
 }
 
+#[repr(C, align(64))]
+struct Scores([f32; SIDE * SIDE]);
+
 #[target_feature(enable = "avx512f")]
-unsafe fn best(tile: Operands<'_>) {
-    #[repr(C, align(64))]
-    struct Scores([f32; SIDE * SIDE]);
+unsafe fn best_lying(tile: Operands<'_>) {
     let mut found = MaybeUninit::<Scores>::uninit();
-    // SAFETY: `product` writes as many numbers; sizes are those of `Kernel`.
+    // SAFETY: as many numbers are written; sizes are those of `Kernel`.
     unsafe {
-        product(&tile, found.as_mut_ptr().cast());
+        lying_product(&tile, lying(&tile), found.as_mut_ptr().cast());
         keep(&found.assume_init_ref().0, tile.scales, tile.out);
     }
 }
 
 #[target_feature(enable = "avx512f")]
-unsafe fn scores(tile: Operands<'_>) {
+unsafe fn best_packed(tile: Operands<'_>) {
+    let mut found = MaybeUninit::<Scores>::uninit();
+    // SAFETY: as above.
+    unsafe {
+        packed_product(&tile, PACKED, found.as_mut_ptr().cast());
+        keep(&found.assume_init_ref().0, tile.scales, tile.out);
+    }
+}
+
+unsafe fn scores_lying(tile: Operands<'_>) {
     let out = tile.out.as_mut_ptr();
     // SAFETY: `Kernel` checked that 32 x 32 numbers may be written.
-    unsafe {
-        product(&tile, out);
-        scale(tile.out, tile.scales);
-    }
+    unsafe { lying_product(&tile, lying(&tile), out) }
+}
+
+unsafe fn scores_packed(tile: Operands<'_>) {
+    let out = tile.out.as_mut_ptr();
+    // SAFETY: as above.
+    unsafe { packed_product(&tile, PACKED, out) }
 }

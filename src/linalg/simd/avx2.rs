@@ -12,6 +12,7 @@ pub const KERNEL: Kernel = Kernel {
     lanes: 16,
     rows: 6,
     in_pairs: false,
+    step: None,
     best_lying,
     best_packed,
     scores_lying,
@@ -21,6 +22,7 @@ pub const KERNEL: Kernel = Kernel {
     keep,
     across,
     fetched: |dim| 4 * dim,
+    registers: None,
 };
 
 macro_rules! row {
@@ -133,15 +135,10 @@ macro_rules! best_end {
     };
 }
 
+// The assembler insists that every operand is named.
 macro_rules! sums_end {
     () => {
-        ".irp r,0,1,2,3,4,5,6,7,8,9,10,11\nvmovups [{out} + 32*\\r], ymm\\r\n.endr\n"
-    };
-}
-
-macro_rules! scores_end {
-    () => {
-        concat!(every_row!(scaled), sums_end!())
+        ".irp r,0,1,2,3,4,5,6,7,8,9,10,11\nvmovups [{out} + 32*\\r], ymm\\r\n.endr\n/* {scales} */\n"
     };
 }
 
@@ -151,10 +148,9 @@ macro_rules! zero_sums {
     };
 }
 
-// The assembler insists that every operand is named.
 macro_rules! old_sums {
     () => {
-        ".irp r,0,1,2,3,4,5,6,7,8,9,10,11\nvmovups ymm\\r, [{out} + 32*\\r]\n.endr\n/* {scales} */\n"
+        ".irp r,0,1,2,3,4,5,6,7,8,9,10,11\nvmovups ymm\\r, [{out} + 32*\\r]\n.endr\n"
     };
 }
 
@@ -243,7 +239,7 @@ macro_rules! packed {
 }
 
 lying!(best_lying, best_end);
-lying!(scores_lying, scores_end);
+lying!(scores_lying, sums_end);
 packed!(best_packed, zero_sums, best_end);
-packed!(scores_packed, zero_sums, scores_end);
+packed!(scores_packed, zero_sums, sums_end);
 packed!(sums_packed, old_sums, sums_end);

@@ -16,6 +16,7 @@ pub const KERNEL: Kernel = Kernel {
     lanes: 32,
     rows: 14,
     in_pairs: false,
+    step: None,
     best_lying,
     best_packed,
     scores_lying,
@@ -25,6 +26,7 @@ pub const KERNEL: Kernel = Kernel {
     keep,
     across,
     fetched: |dim| 4 * dim,
+    registers: None,
 };
 
 macro_rules! row {
@@ -164,24 +166,18 @@ macro_rules! best_end {
     };
 }
 
+// The assembler insists that every operand is named.
 macro_rules! sums_end {
     () => {
         ".irp r,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27\n\
-         vmovups [{out} + 64*\\r], zmm\\r\n.endr\n"
+         vmovups [{out} + 64*\\r], zmm\\r\n.endr\n/* {scales} */\n"
     };
 }
 
-macro_rules! scores_end {
-    () => {
-        concat!(every_row!(scaled), sums_end!())
-    };
-}
-
-// The assembler insists that every operand is named.
 macro_rules! old_sums {
     () => {
         ".irp r,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27\n\
-         vmovups zmm\\r, [{out} + 64*\\r]\n.endr\n/* {scales} */\n"
+         vmovups zmm\\r, [{out} + 64*\\r]\n.endr\n"
     };
 }
 
@@ -290,7 +286,7 @@ macro_rules! packed {
 }
 
 lying!(best_lying, best_end);
-lying!(scores_lying, scores_end);
+lying!(scores_lying, sums_end);
 packed!(best_packed, zero_sums, best_end);
-packed!(scores_packed, zero_sums, scores_end);
+packed!(scores_packed, zero_sums, sums_end);
 packed!(sums_packed, old_sums, sums_end);

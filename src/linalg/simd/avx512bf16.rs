@@ -8,7 +8,7 @@
 use std::arch::asm;
 
 use super::kernel::{Kernel, Operands};
-use super::reduce::avx512::{across, keep, scale};
+use super::reduce::avx512::{across, keep};
 use super::transpose::avx512 as transpose;
 
 pub const KERNEL: Kernel = Kernel {
@@ -16,6 +16,7 @@ pub const KERNEL: Kernel = Kernel {
     lanes: 32,
     rows: 14,
     in_pairs: true,
+    step: None,
     best_lying: best,
     best_packed: best,
     scores_lying: scores,
@@ -25,6 +26,7 @@ pub const KERNEL: Kernel = Kernel {
     keep,
     across,
     fetched: |_| 0,
+    registers: None,
 };
 
 macro_rules! row {
@@ -118,8 +120,5 @@ unsafe fn best(tile: Operands<'_>) {
 unsafe fn scores(tile: Operands<'_>) {
     let out = tile.out.as_mut_ptr();
     // SAFETY: `Kernel` checked that 14 x 32 numbers may be written.
-    unsafe {
-        product(&tile, out);
-        scale(tile.out, tile.scales);
-    }
+    unsafe { product(&tile, out) }
 }

@@ -122,7 +122,7 @@ mod x86 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{Tile, With};
+    use super::super::Tile;
     use super::*;
 
     fn values(count: usize) -> impl Strategy<Value = Vec<f32>> {
@@ -153,8 +153,7 @@ mod tests {
                     let mut tile = vec![0.0; height * dim];
                     path.pack_tile(&right_rows[pair], dim, &mut tile);
                     let mut scores = vec![0.0; width * height];
-                    let ones = vec![1.0; height];
-                    path.scores(&panel, Tile::Packed(&tile), With::scales(&ones), &mut scores);
+                    path.scores(&panel, Tile::Packed(&tile), &[], &mut scores);
                     prop_assert_eq!(found[pair], scores[0], "{:?} pair {}", path, pair);
                 }
             }

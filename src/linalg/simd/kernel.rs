@@ -1,5 +1,6 @@
 //! One instruction set's register tile, and the checks that make it safe to call.
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
 /// Everything one tile reads and writes. `rows` is `[rows][dim]` in place or `[dim][rows]` packed.
@@ -26,13 +27,19 @@ type KeepFn = unsafe fn(&[f32], &[f32], &mut [f32]);
 /// Rows of scores, a scale for each lane, lanes, the largest of every row so far; as above.
 type AcrossFn = unsafe fn(&[f32], &[f32], Range<usize>, &mut [f32]);
 
+/// Something done to the registers of the calling thread; as above.
+type ThreadFn = unsafe fn();
+
 /// `lanes` tokens of one side against `rows` tokens of the other, every sum in a register.
 pub struct Kernel {
     pub name: &'static str,
     pub lanes: usize,
     pub rows: usize,
-    /// Whether panels and tiles hold pairs of bfloat16; packed tiles are then `[rows][words]`.
+    /// Whether panels and tiles hold pairs of bfloat16.
     pub in_pairs: bool,
+    /// Words of one row that lie together in a packed tile of pairs, `[step][rows][words]`; None
+    /// for whole rows.
+    pub step: Option<usize>,
     pub best_lying: TileFn,
     pub best_packed: TileFn,
     pub scores_lying: TileFn,
@@ -44,6 +51,25 @@ pub struct Kernel {
     pub across: AcrossFn,
     /// Numbers that one tile fetches ahead, by the width of panels and tiles.
     pub fetched: fn(usize) -> usize,
+    /// Makes the calling thread ready for many tiles, and ends that; as above, and in pairs. Tiles
+    /// run without it too, each for itself.
+    pub registers: Option<(ThreadFn, ThreadFn)>,
+}
+
+/// As long as it lives, its thread is ready for the tiles of one kernel.
+pub struct Held {
+    release: Option<ThreadFn>,
+    // Registers belong to a thread.
+    _thread: PhantomData<*const ()>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(release) = self.release {
+            // SAFETY: held by this thread, once for each of these.
+            unsafe { release() }
+        }
+    }
 }
 
 /// Tokens that are broadcast, as many as a tile has rows.
@@ -72,15 +98,8 @@ pub struct With<'a> {
     pub ahead: &'a [f32],
 }
 
-impl<'a> With<'a> {
-    /// Nothing known of what comes next.
-    pub fn scales(scales: &'a [f32]) -> Self {
-        Self { scales, ahead: &[] }
-    }
-}
-
 // Scales that nothing reads.
-const UNUSED: [f32; 16] = [1.0; 16];
+const UNUSED: [f32; 32] = [1.0; 32];
 
 impl Kernel {
     /// `best[lane] = max(best[lane], scale_row * product(lane, row))` over all rows.
@@ -92,12 +111,13 @@ impl Kernel {
         self.run(run, panel, tile, with, best, self.lanes);
     }
 
-    /// `scores[row][lane] = scale_row * product(lane, row)`.
-    pub fn scores(&self, panel: &[f32], tile: Tile<'_>, with: With<'_>, scores: &mut [f32]) {
+    /// `scores[row][lane] = product(lane, row)`; `ahead` is what comes next, as in `With`.
+    pub fn scores(&self, panel: &[f32], tile: Tile<'_>, ahead: &[f32], scores: &mut [f32]) {
         let run = match tile {
             Tile::Lying(_) => self.scores_lying,
             Tile::Packed(_) => self.scores_packed,
         };
+        let with = self.unscaled(ahead);
         self.run(run, panel, tile, with, scores, self.lanes * self.rows);
     }
 
@@ -105,11 +125,27 @@ impl Kernel {
     pub fn add(&self, panel: &[f32], packed: &[f32], ahead: &[f32], sums: &mut [f32]) {
         let expected = self.lanes * self.rows;
         if let Some(add) = self.sums_packed {
-            let with = With {
-                scales: &UNUSED[..self.rows],
-                ahead,
-            };
+            let with = self.unscaled(ahead);
             self.run(add, panel, Tile::Packed(packed), with, sums, expected);
+        }
+    }
+
+    /// Makes this thread ready for many tiles, once instead of tile by tile.
+    pub fn hold(&self) -> Held {
+        if let Some((hold, _)) = self.registers {
+            // SAFETY: `Path` hands out a kernel only after asking the processor.
+            unsafe { hold() }
+        }
+        Held {
+            release: self.registers.map(|(_, release)| release),
+            _thread: PhantomData,
+        }
+    }
+
+    fn unscaled<'a>(&self, ahead: &'a [f32]) -> With<'a> {
+        With {
+            scales: &UNUSED[..self.rows],
+            ahead,
         }
     }
 

@@ -52,9 +52,10 @@ mod rows;
 mod transpose;
 
 pub use chains::{PAIRS, Rows as PairRows};
-pub use kernel::{Tile, With};
+pub use kernel::{Held, Tile, With};
 pub use pairs::rounded as rounded_to_bf16;
 pub use peak::peak;
+pub use reduce::row_totals;
 pub use rows::{RowSums, Wide};
 
 use std::ops::Range;
@@ -172,7 +173,7 @@ impl Path {
     /// Numbers that a token takes in a panel or a tile: its width, or fewer for pairs.
     pub fn words(self, dim: usize) -> usize {
         if self.0.in_pairs {
-            pairs::words(dim)
+            pairs::words(dim, self.0.step)
         } else {
             dim
         }
@@ -199,9 +200,9 @@ impl Path {
         self.0.best(panel, tile, with, best);
     }
 
-    /// `scores[row][lane] = scales[row] * panel[lane] . tile[row]`.
-    pub fn scores(self, panel: &[f32], tile: Tile<'_>, with: With<'_>, scores: &mut [f32]) {
-        self.0.scores(panel, tile, with, scores);
+    /// `scores[row][lane] = panel[lane] . tile[row]`; `ahead` is what comes next, if that is known.
+    pub fn scores(self, panel: &[f32], tile: Tile<'_>, ahead: &[f32], scores: &mut [f32]) {
+        self.0.scores(panel, tile, ahead, scores);
     }
 
     /// `sums[row][lane] += panel[lane] . packed[row]` over a part of `dim`: part after part gives
@@ -220,6 +221,11 @@ impl Path {
         self.0.across(scores, scales, lanes, best);
     }
 
+    /// Makes this thread ready for many tiles, once instead of tile by tile.
+    pub fn hold(self) -> Held {
+        self.0.hold()
+    }
+
     /// Numbers that a tile fetches of what is ahead, by the words of a token.
     pub fn fetched(self, words: usize) -> usize {
         (self.0.fetched)(words)
@@ -230,17 +236,17 @@ impl Path {
         if !self.0.in_pairs {
             return self.0.transpose(rows, dim, self.0.lanes, panel);
         }
-        let mut words = vec![0.0; panel.len()];
-        pairs::pack(rows, dim, &mut words);
-        self.0
-            .transpose(&words, self.words(dim), self.0.lanes, panel);
+        let (mut words, width) = (vec![0.0; panel.len()], self.words(dim));
+        pairs::pack(rows, dim, (width, width), &mut words);
+        self.0.transpose(&words, width, self.0.lanes, panel);
     }
 
-    /// Packs at most `rows` rows into a tile `[dim][rows]`; missing ones repeat the last. Pairs stay
-    /// row after row.
+    /// Packs at most `rows` rows into a tile `[dim][rows]`; missing ones repeat the last. Of pairs,
+    /// some words of a row stay together.
     pub fn pack_tile(self, rows: &[f32], dim: usize, tile: &mut [f32]) {
         if self.0.in_pairs {
-            pairs::pack(rows, dim, tile);
+            let words = self.words(dim);
+            pairs::pack(rows, dim, (words, self.0.step.unwrap_or(words)), tile);
         } else {
             self.0.transpose(rows, dim, self.0.rows, tile);
         }

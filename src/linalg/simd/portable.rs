@@ -17,6 +17,7 @@ pub const KERNEL: Kernel = Kernel {
     lanes: LANES,
     rows: ROWS,
     in_pairs: false,
+    step: None,
     best_lying,
     best_packed,
     scores_lying,
@@ -26,6 +27,7 @@ pub const KERNEL: Kernel = Kernel {
     keep: keep::<LANES>,
     across: across::<LANES>,
     fetched: |_| 0,
+    registers: None,
 };
 
 // Fused where the target fuses in hardware; the library's software version would be far slower.
@@ -91,11 +93,6 @@ fn keep_best(sums: Sums, tile: Operands<'_>) {
     }
 }
 
-fn keep_scores(sums: Sums, tile: Operands<'_>) {
-    tile.out
-        .copy_from_slice(scaled(sums, tile.scales).as_flattened());
-}
-
 fn best_lying(tile: Operands<'_>) {
     keep_best(lying(&tile), tile);
 }
@@ -105,11 +102,12 @@ fn best_packed(tile: Operands<'_>) {
 }
 
 fn scores_lying(tile: Operands<'_>) {
-    keep_scores(lying(&tile), tile);
+    tile.out.copy_from_slice(lying(&tile).as_flattened());
 }
 
 fn scores_packed(tile: Operands<'_>) {
-    keep_scores(packed(&tile, ZEROS), tile);
+    tile.out
+        .copy_from_slice(packed(&tile, ZEROS).as_flattened());
 }
 
 fn sums_packed(tile: Operands<'_>) {

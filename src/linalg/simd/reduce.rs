@@ -40,6 +40,21 @@ pub fn across<const LANES: usize>(
     }
 }
 
+/// Sum of every row, halves against halves: the eight lower sums and the eight upper ones, then four
+/// and four, two and two, one and one.
+pub fn row_totals(rows: &[[f32; 16]; 16]) -> [f32; 16] {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f") {
+        // SAFETY: the processor was asked.
+        return unsafe { avx512::row_totals(rows) };
+    }
+    rows.map(|row| {
+        let eight: [f32; 8] = std::array::from_fn(|at| row[at] + row[at + 8]);
+        let four: [f32; 4] = std::array::from_fn(|at| eight[at] + eight[at + 4]);
+        (four[0] + four[2]) + (four[1] + four[3])
+    })
+}
+
 /// The same for AVX2.
 #[cfg(target_arch = "x86_64")]
 pub mod avx2 {
@@ -105,20 +120,43 @@ pub mod avx512 {
         }
     }
 
-    /// Multiplies each row of 32 scores by its scale.
-    ///
-    /// # Safety
-    /// The processor has AVX-512.
-    #[target_feature(enable = "avx512f")]
-    pub unsafe fn scale(scores: &mut [f32], scales: &[f32]) {
-        for (row, &scale) in scores.chunks_exact_mut(32).zip(scales) {
-            let (row, scale) = (row.as_mut_ptr(), _mm512_set1_ps(scale));
-            // SAFETY: a row has 32 numbers.
-            unsafe {
-                for half in [row, row.add(16)] {
-                    _mm512_storeu_ps(half, _mm512_mul_ps(_mm512_loadu_ps(half), scale));
-                }
-            }
+    // Lower and upper halves of groups of lanes, of two registers.
+    const fn halves(half: i32, upper: i32) -> [i32; 16] {
+        let (mut from, mut at) = ([0; 16], 0);
+        while at < 16 {
+            let within = at % 8;
+            from[at as usize] = at / 8 * 16 + within / half * 2 * half + within % half + upper;
+            at += 1;
         }
+        from
+    }
+
+    #[target_feature(enable = "avx512f")]
+    fn folded<const HALF: i32>(left: __m512, right: __m512) -> __m512 {
+        let indices = |from: [i32; 16]| {
+            // SAFETY: sixteen numbers are read.
+            unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
+        };
+        let (low, high) = const { (halves(HALF, 0), halves(HALF, HALF)) };
+        _mm512_add_ps(
+            _mm512_permutex2var_ps(left, indices(low), right),
+            _mm512_permutex2var_ps(left, indices(high), right),
+        )
+    }
+
+    #[target_feature(enable = "avx512f")]
+    pub fn row_totals(rows: &[[f32; 16]; 16]) -> [f32; 16] {
+        // SAFETY: every row has sixteen numbers.
+        let load = |row: usize| unsafe { _mm512_loadu_ps(rows[row].as_ptr()) };
+        let four = |row: usize| {
+            let (first, second) = (load(row), load(row + 1));
+            let (third, fourth) = (load(row + 2), load(row + 3));
+            folded::<4>(folded::<8>(first, second), folded::<8>(third, fourth))
+        };
+        let two = |row: usize| folded::<2>(four(row), four(row + 4));
+        let mut totals = [0.0; 16];
+        // SAFETY: sixteen numbers are written.
+        unsafe { _mm512_storeu_ps(totals.as_mut_ptr(), folded::<1>(two(0), two(8))) };
+        totals
     }
 }

@@ -69,8 +69,7 @@ proptest! {
             }
             let lying = shifted(&lying, shift);
             let mut whole = vec![f32::NAN; width * height];
-            let ones = vec![1.0; height];
-            path.scores(&panel[shift..], Tile::Packed(&tile), With::scales(&ones), &mut whole);
+            path.scores(&panel[shift..], Tile::Packed(&tile), &[], &mut whole);
             let mut sums = vec![0.0f32; width * height];
             for from in (0..dim).step_by(19) {
                 let to = (from + 19).min(dim);
@@ -81,7 +80,7 @@ proptest! {
             for tile in [Tile::Lying(&lying[shift..]), Tile::Packed(&tile)] {
                 let mut scores = vec![f32::NAN; width * height];
                 let with = With { scales: &all_scales, ahead: &lying };
-                path.scores(&panel[shift..], tile, with, &mut scores);
+                path.scores(&panel[shift..], tile, &lying, &mut scores);
                 let mut best = vec![-1.0f32; width];
                 path.best(&panel[shift..], tile, with, &mut best);
 
@@ -89,12 +88,12 @@ proptest! {
                     let mut expected_best = -1.0f32;
                     for row in 0..height {
                         let other = &lying[shift + row * dim..][..dim];
-                        let expected = chain(path, token, other) * all_scales[row];
+                        let expected = chain(path, token, other);
                         prop_assert_eq!(
                             scores[row * width + lane].to_bits(), expected.to_bits(),
                             "{:?} lane {} row {}", path, lane, row
                         );
-                        expected_best = expected_best.max(expected);
+                        expected_best = expected_best.max(expected * all_scales[row]);
                     }
                     prop_assert_eq!(best[lane], expected_best);
                 }
@@ -147,8 +146,7 @@ fn neighbours_never_change_a_product() {
         let run = |lanes: &[f32]| {
             let panel = packed(width, dim, |panel| path.pack_panel(lanes, dim, panel));
             let mut scores = vec![0.0; width * height];
-            let ones = vec![1.0; height];
-            path.scores(&panel, Tile::Lying(&rows), With::scales(&ones), &mut scores);
+            path.scores(&panel, Tile::Lying(&rows), &[], &mut scores);
             scores
                 .chunks_exact(width)
                 .map(|row| row[0].to_bits())

@@ -4,7 +4,7 @@
 use super::super::prepare::{Normalize, prepare};
 use super::super::single::{Reduction, error_bound};
 use crate::error::Result;
-use crate::linalg::simd::{Path, Tile, With};
+use crate::linalg::simd::{Path, Tile};
 use crate::linalg::{Aligned, Inner, TokenPanels, for_each_row};
 use crate::similarity::centre::Frame;
 use crate::tokens::{Stored, TokenMatrix};
@@ -106,7 +106,6 @@ impl Captured<'_> {
         let n_tokens = left.n_tokens;
         let mut own = vec![f32::NEG_INFINITY; n_tokens];
         let (mut forth, mut back) = (own.clone(), own.clone());
-        let ones = vec![1.0; height];
         let mut scores = vec![0.0; width * height];
         let panels = left.packed.as_slice().chunks_exact(width * dim);
         for (panel, first) in panels.zip((0..).step_by(width)) {
@@ -114,7 +113,7 @@ impl Captured<'_> {
             let tiles = right.packed.as_slice().chunks_exact(height * dim);
             for (tile, start) in tiles.zip((0..).step_by(height)) {
                 self.path
-                    .scores(panel, Tile::Packed(tile), With::scales(&ones), &mut scores);
+                    .scores(panel, Tile::Packed(tile), &[], &mut scores);
                 for (row, scores) in (start..n_tokens).zip(scores.chunks_exact_mut(width)) {
                     if lanes.contains(&row) {
                         let slot = &mut scores[row - first];

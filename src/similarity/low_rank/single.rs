@@ -9,7 +9,7 @@
 
 use super::Numbers;
 use crate::linalg::Aligned;
-use crate::linalg::simd::{Path, Tile, With};
+use crate::linalg::simd::{Path, Tile};
 
 /// Columns multiplied before sums become `f64`: a panel of 32 x 1024 takes 128 KB of L2.
 const STRETCH: usize = 1024;
@@ -60,7 +60,6 @@ impl Narrow {
         let width = columns.n_rows;
         products.clear();
         products.resize(self.n_rows * width, 0.0);
-        let ones = vec![1.0; height];
         let mut scores = vec![0.0; height * lanes];
         let n_panels = width.div_ceil(lanes);
         let n_tiles = self.n_rows.div_ceil(height);
@@ -75,7 +74,7 @@ impl Narrow {
                     .chunks_exact(tiles.as_slice().len() / n_tiles);
                 for (tile, start) in tiles.zip((0..).step_by(height)) {
                     self.path
-                        .scores(panel, Tile::Packed(tile), With::scales(&ones), &mut scores);
+                        .scores(panel, Tile::Packed(tile), &[], &mut scores);
                     for (row, scores) in (start..self.n_rows).zip(scores.chunks_exact(lanes)) {
                         let sums = &mut products[row * width..][here.clone()];
                         for (sum, &score) in sums.iter_mut().zip(scores) {

@@ -2,10 +2,7 @@
 
 use std::ops::Range;
 
-use crate::linalg::simd::{Path, Tile, With};
-
-/// Scales of one, as many as any tile has rows.
-pub const ONES: [f32; 32] = [1.0; 32];
+use crate::linalg::simd::{Held, Path, Tile, With};
 
 /// A stretch of one prompt inside something larger.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +50,7 @@ pub struct Best<'a> {
     n_lanes: usize,
     pieces: &'a [Piece],
     products: Vec<f32>,
+    _held: Held,
 }
 
 impl<'a> Best<'a> {
@@ -64,6 +62,7 @@ impl<'a> Best<'a> {
             n_lanes,
             pieces,
             products: vec![0.0; path.lanes() * path.rows()],
+            _held: path.hold(),
         }
     }
 
@@ -79,11 +78,7 @@ impl<'a> Best<'a> {
         let width = self.path.lanes();
         if rows.start + self.path.rows() > self.pieces[piece].rows.end {
             let mut products = std::mem::take(&mut self.products);
-            let ones = With {
-                scales: &ONES[..self.path.rows()],
-                ..with
-            };
-            self.path.scores(panel, tile, ones, &mut products);
+            self.path.scores(panel, tile, with.ahead, &mut products);
             let after = self.keep(lane, &rows, (&products, with.scales), piece);
             self.products = products;
             return after;

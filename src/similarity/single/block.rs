@@ -46,8 +46,8 @@ pub fn rows_in_block(path: Path, dim: usize, n_panels: usize) -> usize {
 }
 
 /// Whether tiles in place are slow.
-pub fn conflicts(dim: usize) -> bool {
-    (4 * dim).is_multiple_of(CONFLICT_BYTES)
+pub fn conflicts(path: Path, dim: usize) -> bool {
+    (4 * path.words(dim)).is_multiple_of(CONFLICT_BYTES)
 }
 
 /// A stretch of rows as tiles, with what their scores are multiplied by.
@@ -70,7 +70,7 @@ impl<'a> Block<'a> {
         let (dim, tile_rows) = (side.dim(), path.rows());
         let tile_size = path.words(dim) * tile_rows;
         let is_worth_it =
-            !path.reads_pairs() && (n_panels >= PANELS_WORTH_PACKING || conflicts(dim));
+            conflicts(path, dim) || (!path.reads_pairs() && n_panels >= PANELS_WORTH_PACKING);
         let whole = rows.len() / tile_rows * tile_rows;
         let in_place = rows.start..rows.start + whole;
         let lying = match side.in_place(path, &in_place) {

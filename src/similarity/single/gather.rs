@@ -10,6 +10,9 @@ use super::norms::Norms;
 use super::order::Order;
 use super::pairs::AllPairs;
 
+// Running sums of a mean.
+const SUMS: usize = 8;
+
 /// Partner prompts at hand, as blocks.
 pub struct Chunk<'a> {
     pub tasks: Range<usize>,
@@ -55,9 +58,8 @@ impl Gather<'_> {
             .map(|task| offsets[task]..offsets[task + 1]);
         if self.pairs.reduction != Reduction::Best {
             let found = self.reduced();
-            let mean = |rows: Range<usize>| mean(found[rows].iter().copied());
             return bounds
-                .map(|rows| (mean(rows.start - first..rows.end - first), 0.0))
+                .map(|rows| (mean(&found[rows.start - first..rows.end - first]), 0.0))
                 .collect();
         }
         let best = self.best();
@@ -91,14 +93,18 @@ impl Gather<'_> {
 
     // Cells of this prompt and some groups: block, piece, group.
     fn parts(&self, groups: Range<usize>) -> impl Iterator<Item = (usize, usize, usize)> {
-        let blocks = self.chunk.pieces.iter().enumerate();
-        blocks.flat_map(move |(block, pieces)| {
-            let piece = pieces.partition_point(|piece| piece.task < self.task);
-            let is_here = pieces
-                .get(piece)
-                .is_some_and(|piece| piece.task == self.task);
-            let groups = if is_here { groups.clone() } else { 0..0 };
-            groups.map(move |group| (block, piece, group))
+        let pieces = &self.chunk.pieces;
+        let is_before =
+            |pieces: &Vec<Piece>| pieces.last().is_some_and(|last| last.task < self.task);
+        let blocks = pieces.partition_point(is_before)..pieces.len();
+        let blocks = blocks.take_while(|&block| {
+            pieces[block]
+                .first()
+                .is_some_and(|first| first.task <= self.task)
+        });
+        blocks.flat_map(move |block| {
+            let piece = pieces[block].partition_point(|piece| piece.task < self.task);
+            groups.clone().map(move |group| (block, piece, group))
         })
     }
 
@@ -175,16 +181,32 @@ impl Gather<'_> {
 /// Mean over the tokens of a prompt of their best scores, each multiplied by what belongs to the token.
 pub fn mean_of_best(best: &[f32], scales: &[f64], is_cosine: bool) -> f64 {
     let bound = if is_cosine { 1.0 } else { f64::INFINITY };
-    let scaled = best.iter().zip(scales);
-    mean(scaled.map(|(&best, scale)| (f64::from(best) * scale).clamp(-bound, bound)))
+    let held = |score: f64| {
+        let below = if score > bound { bound } else { score };
+        if below < -bound { -bound } else { below }
+    };
+    let (eights, rest) = best.as_chunks::<SUMS>();
+    let (their_scales, rest_scales) = scales.as_chunks::<SUMS>();
+    let mut sums = [0.0; SUMS];
+    // Apart from the rest, because the compiler then takes several at a time.
+    for (best, scales) in eights.iter().zip(their_scales) {
+        for at in 0..SUMS {
+            sums[at] += held(f64::from(best[at]) * scales[at]);
+        }
+    }
+    for ((sum, &best), scale) in sums.iter_mut().zip(rest).zip(rest_scales) {
+        *sum += held(f64::from(best) * scale);
+    }
+    sums.into_iter().sum::<f64>() / best.len() as f64
 }
 
-/// Mean in eight running sums by position: an order that the prompt alone fixes.
-fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
-    let count = values.len() as f64;
-    let mut sums = [0.0; 8];
-    for (number, value) in values.enumerate() {
-        sums[number % 8] += value;
+/// Mean in running sums by position: an order that the prompt alone fixes.
+fn mean(values: &[f64]) -> f64 {
+    let mut sums = [0.0; SUMS];
+    for values in values.chunks(SUMS) {
+        for (sum, value) in sums.iter_mut().zip(values) {
+            *sum += value;
+        }
     }
-    sums.into_iter().sum::<f64>() / count
+    sums.into_iter().sum::<f64>() / values.len() as f64
 }

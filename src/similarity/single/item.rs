@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::Reduction;
-use super::best::{Best, ONES, Piece, within};
+use super::best::{Best, Piece, within};
 use super::block::{Block, PART, in_parts};
 use super::lanes::Lanes;
 use crate::linalg::simd::{Path, Tile, With};
@@ -109,12 +109,11 @@ impl<'a> Item<'a> {
         if let Some(found) = self.summed(sums, at) {
             return found;
         }
-        let with = With {
-            scales: &ONES[..self.path.rows()],
-            ahead: self.ahead(at, &self.words()),
-        };
-        let panel = self.lanes.panel(self.first_panel + at.0);
-        self.path.scores(panel, tile, with, scratch);
+        let (ahead, panel) = (
+            self.ahead(at, &self.words()),
+            self.lanes.panel(self.first_panel + at.0),
+        );
+        self.path.scores(panel, tile, ahead, scratch);
         scratch
     }
 
@@ -150,6 +149,7 @@ impl<'a> Item<'a> {
     pub fn reduced(&self, reduction: &Reduction, scales: &[f64]) -> Vec<f64> {
         let (width, n_lanes) = (self.path.lanes(), self.n_lanes());
         let tile = width * self.path.rows();
+        let _held = self.path.hold();
         let mut reduced = vec![0.0; self.pieces.len() * n_lanes];
         let mut strip = vec![0.0; self.block.rows.len().div_ceil(self.path.rows()) * tile];
         let (mut scores, mut spare) = (Vec::new(), Vec::new());

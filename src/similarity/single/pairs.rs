@@ -210,7 +210,7 @@ impl AllPairs<'_> {
                         side: &self.partners,
                         rows: &chunk.blocks[block].rows,
                         pieces: &chunk.pieces[block],
-                        in_place: self.path.reads_pairs() || !conflicts(self.partners.dim()),
+                        in_place: !conflicts(self.path, self.partners.dim()),
                     };
                     let (best, norms) = stream.best();
                     return Ok(Cells::Streamed(best, norms));

@@ -115,14 +115,12 @@ impl<'a> Rows<'a> {
             }
         }
         found.largest = found.largest.max(largest.sqrt());
-        match self.normalize {
-            Normalize::Nothing => found.scales.resize(found.scales.len() + rows.len(), 1.0),
-            Normalize::Tokens => {
-                let scales = found.squares.iter().map(|&square| match square.sqrt() {
-                    norm if norm > 0.0 => 1.0 / norm,
-                    _ => 0.0,
-                });
-                found.scales.extend(scales);
+        let start = found.scales.len();
+        found.scales.resize(start + rows.len(), 1.0);
+        if self.normalize == Normalize::Tokens {
+            for (scale, square) in found.scales[start..].iter_mut().zip(&found.squares) {
+                let inverse = 1.0 / square.sqrt();
+                *scale = if *square > 0.0 { inverse } else { 0.0 };
             }
         }
         self.task_from(task, rows.end)

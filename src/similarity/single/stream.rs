@@ -57,7 +57,10 @@ impl Stream<'_> {
             let mut after = piece;
             for number in 0..self.lanes.n_panels() {
                 let panel = self.lanes.panel(number);
-                let with = With::scales(&scales);
+                let with = With {
+                    scales: &scales,
+                    ahead: &[],
+                };
                 after = best.add(panel, number * width, (rows.clone(), tile, with), piece);
             }
             piece = after;

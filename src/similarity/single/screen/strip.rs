@@ -7,7 +7,7 @@ use super::super::best::within;
 use super::bound::reach;
 use super::side::Side;
 use crate::linalg::Aligned;
-use crate::linalg::simd::{Path, With};
+use crate::linalg::simd::Path;
 
 /// A lane and a row, counted from the first of the strip.
 pub type Pair = (u32, u32);
@@ -49,12 +49,12 @@ impl<'a> Strip<'a> {
         let row_range = tiles.start * height..(tiles.end * height).min(rows.rows.len());
         let padded = tiles.len() * height;
         let mut raw = Aligned::unset(panels.len() * padded * width);
-        let ones = vec![1.0; height];
+        let _held = screen.hold();
         let mut scores = raw.as_mut_slice().chunks_exact_mut(width * height);
         for panel in panels {
             let panel = lanes.packed(panel);
             for (tile, scores) in tiles.clone().zip(&mut scores) {
-                screen.scores(panel, rows.tile(tile), With::scales(&ones), scores);
+                screen.scores(panel, rows.tile(tile), &[], scores);
             }
         }
         Self {

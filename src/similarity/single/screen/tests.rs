@@ -171,14 +171,8 @@ fn gap(path: Path, screen: Path, left: &[f32], right: &[f32]) -> (f32, f32) {
     let (panel, length, moved) = side(left, Role::Lanes);
     let (tile, other_length, other_moved) = side(right, Role::Tiles);
     let mut found = vec![0.0; screen.lanes() * screen.rows()];
-    let ones = vec![1.0; screen.rows()];
     let tile = crate::linalg::simd::Tile::Packed(&tile);
-    screen.scores(
-        &panel,
-        tile,
-        crate::linalg::simd::With::scales(&ones),
-        &mut found,
-    );
+    screen.scores(&panel, tile, &[], &mut found);
     let chain = path.chains(&[left; 16], &[right; 16])[0];
     let reach = bound::reach(1.0, other_length, other_moved, moved, bound::gamma(dim));
     ((found[0] - chain).abs(), length * reach)

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::scan::{Known, leaders, survivors};
 use super::side::Side;
 use super::strip::{Pair, Strip};
-use crate::linalg::simd::{PAIRS, PairRows, Path, Tile, With};
+use crate::linalg::simd::{PAIRS, PairRows, Path, Tile};
 
 /// Panels of a strip at most where only lanes look for partners: with 16 tiles 260 KB of scores.
 const PANELS: usize = 4;
@@ -172,7 +172,7 @@ impl Unit<'_> {
         let tokens = &self.lanes.values()[first_lane * dim..(first_lane + lanes.len()) * dim];
         let others = &self.rows.values()[first_row * dim..(first_row + rows.len()) * dim];
         let (mut panel, mut packed) = (vec![0.0; width * dim], vec![0.0; height * dim]);
-        let (ones, mut sums) = (vec![1.0; height], vec![0.0; width * height]);
+        let mut sums = vec![0.0; width * height];
         for (number, tokens) in tokens.chunks(width * dim).enumerate() {
             self.exact.pack_panel(tokens, dim, &mut panel);
             for (index, others) in others.chunks(height * dim).enumerate() {
@@ -182,8 +182,7 @@ impl Unit<'_> {
                     self.exact.pack_tile(others, dim, &mut packed);
                     Tile::Packed(&packed)
                 };
-                self.exact
-                    .scores(&panel, tile, With::scales(&ones), &mut sums);
+                self.exact.scores(&panel, tile, &[], &mut sums);
                 let n_rows = others.len() / dim;
                 let here =
                     first_lane + number * width..first_lane + number * width + tokens.len() / dim;
