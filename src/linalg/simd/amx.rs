@@ -6,11 +6,12 @@
 //! fused additions from zero; their sum is added to what was there. What falls below 2^-126 on the
 //! way becomes zero.
 //!
-//! Loads of tiles are the limit. On an Intel Xeon whose core other guests use at times, GFLOP/s of
-//! 16 panels and 20 tiles of 384 words, left alone and disturbed: tile registers alone 2,240 either
-//! way; everything from the first level 1,840 and 630; from the second 1,320 and 350 with rows packed
-//! step by step, 1,200 and 320 with rows in place, 1,090 and 310 with registers configured for every
-//! tile. Fetching rows two steps ahead makes 1,305 and 408, fetching panels too 1,160 and 437; parts of
+//! Loads of tiles are the limit. On an Intel Xeon whose core other guests use for seconds at a time,
+//! GFLOP/s of 16 panels and 20 tiles of 384 words, left alone and disturbed: tile registers alone 2,240
+//! and 2,030; everything from the first level 1,840 and 560; from the second 1,320 and 360 with rows
+//! packed step by step, 1,200 and 320 with rows in place, 1,090 and 310 with registers configured for
+//! every tile. Fetching rows two steps ahead makes 1,305 and 380, and 440 with each sixteen lanes of a
+//! panel by themselves, which is what happens here; fetching panels too loses a tenth undisturbed. Parts of
 //! 64 to 192 words, whose sums stay in memory, make no more than the whole.
 
 use std::arch::asm;
@@ -28,7 +29,7 @@ pub const KERNEL: Kernel = Kernel {
     lanes: 32,
     rows: 32,
     in_pairs: true,
-    step: Some(STEP),
+    side: Some(STEP),
     best_lying,
     best_packed,
     scores_lying,
@@ -42,7 +43,7 @@ pub const KERNEL: Kernel = Kernel {
 };
 
 const SIDE: usize = 32;
-// Words of a row in a tile register.
+// Words of a row, and rows, in a tile register.
 const STEP: usize = 16;
 
 #[repr(C, align(64))]
@@ -155,16 +156,16 @@ macro_rules! product {
                     "tilezero tmm0\ntilezero tmm1\ntilezero tmm2\ntilezero tmm3",
                     "2:",
                     "tileloadd tmm4, [{upper} + {stride}]",
-                    "tileloadd tmm6, [{panel} + {wide}]",
+                    "tileloadd tmm6, [{first} + {square}]",
                     "tdpbf16ps tmm0, tmm4, tmm6",
-                    "tileloadd tmm7, [{panel} + {wide} + 64]",
+                    "tileloadd tmm7, [{second} + {square}]",
                     "tdpbf16ps tmm1, tmm4, tmm7",
                     "tileloadd tmm5, [{lower} + {stride}]",
                     "tdpbf16ps tmm2, tmm5, tmm6",
                     "tdpbf16ps tmm3, tmm5, tmm7",
                     $rows_ahead!(),
                     "prefetcht1 [{ahead}]\nprefetcht1 [{ahead} + 64]\nadd {ahead}, 128",
-                    "add {upper}, {next}\nadd {lower}, {next}\nadd {panel}, 2048",
+                    "add {upper}, {next}\nadd {lower}, {next}\nadd {first}, 1024\nadd {second}, 1024",
                     "dec {steps}\njnz 2b",
                     "tilestored [{out} + {wide}], tmm0",
                     "tilestored [{out} + {wide} + 64], tmm1",
@@ -174,7 +175,9 @@ macro_rules! product {
                     lower = inout(reg) rows.wrapping_byte_add(16 * stride) => _,
                     stride = in(reg) stride,
                     next = in(reg) next,
-                    panel = inout(reg) tile.panel.as_ptr() => _,
+                    first = inout(reg) tile.panel.as_ptr() => _,
+                    second = inout(reg) tile.panel.as_ptr().wrapping_add(STEP * words) => _,
+                    square = in(reg) 4 * STEP,
                     ahead = inout(reg) tile.ahead.as_ptr() => _,
                     wide = in(reg) 4 * SIDE,
                     steps = inout(reg) words / STEP => _,

@@ -12,7 +12,7 @@ pub const KERNEL: Kernel = Kernel {
     lanes: 16,
     rows: 6,
     in_pairs: false,
-    step: None,
+    side: None,
     best_lying,
     best_packed,
     scores_lying,

@@ -16,7 +16,7 @@ pub const KERNEL: Kernel = Kernel {
     lanes: 32,
     rows: 14,
     in_pairs: true,
-    step: None,
+    side: None,
     best_lying: best,
     best_packed: best,
     scores_lying: scores,

@@ -37,9 +37,9 @@ pub struct Kernel {
     pub rows: usize,
     /// Whether panels and tiles hold pairs of bfloat16.
     pub in_pairs: bool,
-    /// Words of one row that lie together in a packed tile of pairs, `[step][rows][words]`; None
-    /// for whole rows.
-    pub step: Option<usize>,
+    /// Side of the squares that pairs are packed in, if they are: tiles `[words / side][rows][side]`,
+    /// panels `[lanes / side][words][side]`.
+    pub side: Option<usize>,
     pub best_lying: TileFn,
     pub best_packed: TileFn,
     pub scores_lying: TileFn,

@@ -173,7 +173,7 @@ impl Path {
     /// Numbers that a token takes in a panel or a tile: its width, or fewer for pairs.
     pub fn words(self, dim: usize) -> usize {
         if self.0.in_pairs {
-            pairs::words(dim, self.0.step)
+            pairs::words(dim, self.0.side)
         } else {
             dim
         }
@@ -231,22 +231,27 @@ impl Path {
         (self.0.fetched)(words)
     }
 
-    /// Packs at most `lanes` rows into a panel `[words][lanes]`; missing ones repeat the last.
+    /// Packs at most `lanes` rows into a panel `[words][lanes]`, of pairs perhaps square after square;
+    /// missing ones repeat the last.
     pub fn pack_panel(self, rows: &[f32], dim: usize, panel: &mut [f32]) {
         if !self.0.in_pairs {
             return self.0.transpose(rows, dim, self.0.lanes, panel);
         }
         let (mut words, width) = (vec![0.0; panel.len()], self.words(dim));
         pairs::pack(rows, dim, (width, width), &mut words);
-        self.0.transpose(&words, width, self.0.lanes, panel);
+        let lanes = self.0.side.unwrap_or(self.0.lanes);
+        let parts = panel.chunks_exact_mut(lanes * width);
+        for (words, part) in words.chunks_exact(lanes * width).zip(parts) {
+            self.0.transpose(words, width, lanes, part);
+        }
     }
 
-    /// Packs at most `rows` rows into a tile `[dim][rows]`; missing ones repeat the last. Of pairs,
-    /// some words of a row stay together.
+    /// Packs at most `rows` rows into a tile `[dim][rows]`; missing ones repeat the last. Words of
+    /// pairs stay row after row, perhaps square after square.
     pub fn pack_tile(self, rows: &[f32], dim: usize, tile: &mut [f32]) {
         if self.0.in_pairs {
             let words = self.words(dim);
-            pairs::pack(rows, dim, (words, self.0.step.unwrap_or(words)), tile);
+            pairs::pack(rows, dim, (words, self.0.side.unwrap_or(words)), tile);
         } else {
             self.0.transpose(rows, dim, self.0.rows, tile);
         }

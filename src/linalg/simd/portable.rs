@@ -17,7 +17,7 @@ pub const KERNEL: Kernel = Kernel {
     lanes: LANES,
     rows: ROWS,
     in_pairs: false,
-    step: None,
+    side: None,
     best_lying,
     best_packed,
     scores_lying,
