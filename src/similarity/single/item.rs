@@ -73,22 +73,48 @@ impl<'a> Item<'a> {
         if !in_parts(self.path, words.end, self.lanes.n_panels()) {
             return Vec::new();
         }
-        let mut sums = vec![0.0; self.n_panels * self.block.tiles().count() * width * height];
+        let packed = |tile| match tile {
+            Tile::Packed(tile) => Some(tile),
+            Tile::Lying(_) => None,
+        };
+        let tiles = self.block.tiles().filter_map(|(_, tile, _)| packed(tile));
+        let tiles: Vec<&[f32]> = tiles.collect();
+        let mut sums = vec![0.0; self.n_panels * tiles.len() * width * height];
         for from in words.clone().step_by(PART) {
             let part = from..(from + PART).min(words.end);
+            let next = part.end..(part.end + PART).min(words.end);
             let mut sums = sums.chunks_exact_mut(width * height);
             for (number, panel) in self.panels() {
                 let panel = &panel[part.start * width..part.end * width];
-                for (index, ((_, tile, _), sums)) in self.block.tiles().zip(&mut sums).enumerate() {
-                    if let Tile::Packed(tile) = tile {
-                        let tile = &tile[part.start * height..part.end * height];
-                        let ahead = self.ahead((number, index), &part);
-                        self.path.add(panel, tile, ahead, sums);
-                    }
+                for (index, (tile, sums)) in tiles.iter().zip(&mut sums).enumerate() {
+                    let tile = &tile[part.start * height..part.end * height];
+                    let ahead = self.ahead_in_parts((number, index), &part, (&tiles, &next));
+                    self.path.add(panel, tile, ahead, sums);
                 }
             }
         }
         sums
+    }
+
+    // The same in parts: once the next panel is on its way, what all panels will meet next. Left to the
+    // processor, the first panel of every part waits for each tile.
+    fn ahead_in_parts(
+        &self,
+        (number, index): (usize, usize),
+        part: &Range<usize>,
+        (tiles, next): (&[&'a [f32]], &Range<usize>),
+    ) -> &'a [f32] {
+        let at_a_time = self.path.fetched(part.len()).max(1);
+        let for_panel = (self.path.lanes() * part.len()).div_ceil(at_a_time);
+        if index < for_panel || next.is_empty() {
+            return self.ahead((number, index), part);
+        }
+        let start = (number * (tiles.len() - for_panel) + index - for_panel) * at_a_time;
+        let size = self.path.rows() * next.len();
+        match tiles.get(start / size) {
+            Some(tile) => &tile[self.path.rows() * next.start + start % size..],
+            None => &[],
+        }
     }
 
     // Products `[row][lane]` of panel and tile number `at`, where they are made in parts.
