@@ -11,11 +11,12 @@ use crate::linalg::simd::Path;
 /// slower than that tile on the same processor, and a screen of `f32` tiles is the tile once more.
 const FAST: &str = "amx";
 /// Shortest prompts, on average, of the side that is looked at: a leader a token and prompt is a chain,
-/// whatever their length. 20 x 1024 took 1.6 times as long as the tile, 48 x 768 1.08, 100 x 768 0.58 to 0.62.
+/// whatever their length. 20 x 1024 took 1.5 times as long as the tile, 32 x 768 1.2, 40 x 768 1.06, 48 x 768 0.8
+/// to 1.08, 48 x 4096 1.3, 64 x 768 0.75 to 1, 100 x 768 0.6 to 0.7, 100 x 4096 0.9.
 const SHORTEST: usize = 64;
-/// The same where both sides look: twice as many chains. 20 x 1024 took 2.4 times as long, 100 x 768 0.7 to
-/// 0.83 times.
-const SHORTEST_OF_BOTH: usize = 80;
+/// The same where both sides look: twice as many chains. 20 x 1024 took 2.4 times as long, 80 x 768 1.0 to
+/// 1.1, 100 x 768 0.84 to 1.0, 150 x 768 0.74 to 0.83 (medians, in turns).
+const SHORTEST_OF_BOTH: usize = 100;
 /// Tokens of the longest prompt: one pair of prompts is one piece of work here, and beyond this the plain
 /// kernel, which shares it between threads, is the better one.
 const LONGEST: usize = 2048;
