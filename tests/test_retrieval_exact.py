@@ -92,6 +92,20 @@ def test_sources_that_cannot_be_among_the_best_are_not_scored():
     assert found.n_pairs == 3600
 
 
+def test_a_source_of_denormal_tokens_is_found():
+    rng = np.random.default_rng(0)
+    targets = {"target": rng.normal(size=(70, 64)).astype(np.float32)}
+    sources = {f"s{number}": rng.normal(size=(70, 64)).astype(np.float32) for number in range(20)}
+    sources["s7"] = targets["target"] * np.float32(1e-42)
+    found = nearest_sources(
+        Atlas.from_arrays(targets, space="s"),
+        Atlas.from_arrays(sources, space="s"),
+        kernel="max_pairwise",
+        k=2,
+    )
+    assert found.sources[0][0] == "s7"
+
+
 def test_more_than_there_are_is_refused():
     atlas = gaussian_atlas(3, dtype="float64")
     for kernel in ("max_pairwise", "flatten"):

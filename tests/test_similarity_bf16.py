@@ -149,3 +149,13 @@ def test_instructions_for_bfloat16_leave_float32_alone(monkeypatch):
         found = similarity_matrix(atlas, kernel="max_pairwise")
         assert found.diagnostics["simd"] == plain.diagnostics["simd"]
         np.testing.assert_array_equal(found.values, plain.values)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_tokens_that_rounding_would_turn_to_zero_keep_their_direction(path, kernel):
+    tiny = Atlas.from_arrays({"tiny": np.array([[1e-41, 0.0], [0.0, 3e-42]], np.float32)})
+    plain = Atlas.from_arrays({"plain": np.array([[1.0, 0.0], [0.6, 0.8]], np.float32)})
+    exact = similarity_matrix(tiny, plain, kernel=kernel, precision="float64")
+    found = similarity_matrix(tiny, plain, kernel=kernel, precision="bf16")
+    error = np.abs(found.values - exact.values).max()
+    assert error <= found.diagnostics["error_bound"]

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kinatlas as ka
-from kinatlas.errors import NonFiniteError, SpaceError
+from kinatlas.errors import FormatError, NonFiniteError, SpaceError
 from kinatlas.similarity import kernel_info, similarity_matrix
 from kinatlas.tasks.mapping import files_of, is_mapped, let_go
 from strategies import gaussian_atlas, ragged_atlas
@@ -135,6 +135,20 @@ def test_a_bad_number_in_the_file_is_named(center, bad, tmp_path):
     for memory in (1 << 20, None):
         with pytest.raises(NonFiniteError, match=words):
             similarity_matrix(mapped, kernel="max_pairwise", center=center, max_memory=memory)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_a_file_whose_numbers_start_anywhere_is_read_and_not_mapped(dtype, tmp_path):
+    atlas = gaussian_atlas(3, dtype=dtype)
+    path = Path(ka.save_atlas(atlas, tmp_path / "atlas.safetensors"))
+    stored = path.read_bytes()
+    size = int.from_bytes(stored[:8], "little")
+    path.write_bytes(
+        (size + 1).to_bytes(8, "little") + stored[8 : 8 + size] + b" " + stored[8 + size :]
+    )
+    assert ka.load_atlas(path) == atlas
+    with pytest.raises(FormatError, match=r"start at byte \d+.*write the file again"):
+        ka.io.open_atlas(path)
 
 
 def test_progress_counts_every_pair_once(monkeypatch):

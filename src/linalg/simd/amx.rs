@@ -182,6 +182,8 @@ macro_rules! product {
                     wide = in(reg) 4 * SIDE,
                     steps = inout(reg) words / STEP => _,
                     out = in(reg) out,
+                    out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                    out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
                     options(nostack),
                 );
                 release();
@@ -214,6 +216,8 @@ pub unsafe fn multiply(turns: usize) {
             "tilerelease",
             config = in(reg) &CONFIG,
             turns = inout(reg) turns.max(1) => _,
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
             options(nostack),
         );
     }

@@ -16,7 +16,8 @@
 //!
 //! `amx` and `avx512bf16` are two more tables, for tokens rounded to bfloat16. `pairs` packs them, two
 //! coordinates to a word of 32 bits: panels and tiles then count words, checks stay, and
-//! `similarity::single` (lanes, blocks, items) passes slices on as ever. Each adds in an order of
+//! `similarity::single` (lanes, blocks, items) passes slices on as ever. AMX wants its registers
+//! configured: `hold` does so once for the tiles of a whole item. Each adds in an order of
 //! its own, and products of bfloat16 are exact in `f32`, so that any other table serves as well.
 //! NEON is left to the compiler, through `portable`. `rows` is beside all this: squares and sums of
 //! tokens for the kernels that never multiply two of them.

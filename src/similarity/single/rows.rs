@@ -104,13 +104,16 @@ impl<'a> Rows<'a> {
         let mut largest = 0.0f64;
         for (number, &square) in found.squares.iter().enumerate() {
             largest = largest.max(square);
-            let was_lost = found.lost.get(number).is_some_and(|&lost| lost);
+            let error = found.errors.get(number).copied().unwrap_or(0.0);
+            // On the way to `f32`, or when all that is left was rounded to zero.
+            let was_lost = found.lost.get(number).is_some_and(|&lost| lost)
+                || (square == 0.0 && error > 0.0);
             if was_lost || (square != 0.0 && !ORDINARY_SQUARES.contains(&square)) {
                 task = self.task_from(task, rows.start + number);
                 if found.extraordinary.last() != Some(&task) {
                     found.extraordinary.push(task);
                 }
-            } else if let Some(&error) = found.errors.get(number) {
+            } else {
                 found.moved = found.moved.max(relative(error, square));
             }
         }
@@ -249,6 +252,15 @@ mod tests {
         assert_eq!((found.largest, found.extraordinary.len()), (5.0, 0));
         let raw = Rows::new(Stored::F32(ragged), &frame, Normalize::Nothing, false);
         assert_eq!(norms(&raw, 1..3).scales, [1.0; 2]);
+    }
+
+    #[test]
+    fn tokens_that_rounding_turns_to_zero_are_named() {
+        let values = [1.0f32, 1e-41, 0.0, 4.7e-41];
+        let ragged = Ragged::new(&values, &[0, 1, 2, 3, 4], 1).unwrap();
+        let frame = Frame::default();
+        let rows = Rows::new(Stored::F32(ragged), &frame, Normalize::Tokens, true);
+        assert_eq!(norms(&rows, 0..4).extraordinary, [1, 3]);
     }
 
     #[test]
