@@ -106,8 +106,8 @@ impl<'a> Rows<'a> {
             largest = largest.max(square);
             let error = found.errors.get(number).copied().unwrap_or(0.0);
             // On the way to `f32`, or when all that is left was rounded to zero.
-            let was_lost = found.lost.get(number).is_some_and(|&lost| lost)
-                || (square == 0.0 && error > 0.0);
+            let was_lost =
+                found.lost.get(number).is_some_and(|&lost| lost) || (square == 0.0 && error > 0.0);
             if was_lost || (square != 0.0 && !ORDINARY_SQUARES.contains(&square)) {
                 task = self.task_from(task, rows.start + number);
                 if found.extraordinary.last() != Some(&task) {
