@@ -60,8 +60,9 @@ def open_atlas(path: str | os.PathLike[str]) -> Atlas:
         raise FormatError(f"{path}: numbers are little-endian, this machine is not; use load_atlas")
     if start % stored.itemsize:
         raise FormatError(
-            f"{path}: numbers start at byte {start}, no multiple of their {stored.itemsize} bytes, and "
-            "cannot be used in place; write the file again with save_atlas(load_atlas(path), path)"
+            f"{path}: numbers start at byte {start}, no multiple of their {stored.itemsize} bytes, "
+            "and cannot be used in place; write the file again with save_atlas(load_atlas(path), "
+            "path)"
         )
     buffer = np.memmap(path, dtype=stored, mode="r", offset=start, shape=shape)
     return Atlas(check_names(names, "task"), space, dtype, origins, buffer, offsets)

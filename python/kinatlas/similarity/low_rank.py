@@ -22,8 +22,8 @@ _Report: TypeAlias = Callable[[int], object] | None
 
 # Pairs of updates after which mapped factors are let go, or else after every module. Systems that
 # keep files in pieces of 2 MB map a whole piece for the 32 KB that a module takes of it: 1,000
-# adapters of 4.2 MB counted as 4.3 GB when let go module by module, as 3.7 after every 32,768 pairs,
-# and as 1.2 with every report (some 5,000 pairs), which took up to a fifth more processor time.
+# adapters of 4.2 MB counted as 4.3 GB when let go module by module, as 3.7 after every 32,768
+# pairs, and as 1.2 with every report (some 5,000 pairs), at up to a fifth more processor time.
 _PAIRS = 1 << 12
 
 
