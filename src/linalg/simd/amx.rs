@@ -126,25 +126,20 @@ unsafe fn release() {
     HOLDERS.set(holders);
 }
 
-// What is needed two steps later, to the first level.
+// What is needed later, to the first level: two steps of packed rows, and of rows in place the tile
+// after this one, which lies behind it and whose norms are added up first.
 macro_rules! rows_ahead {
     () => {
         ".irp at,0,64,128,192,256,320,384,448,512,576,640,704,768,832,896,960,1024,1088,1152,1216,\
          1280,1344,1408,1472,1536,1600,1664,1728,1792,1856,1920,1984\n\
-         prefetcht0 [{upper} + 4096 + \\at]\n.endr"
-    };
-}
-
-macro_rules! nothing {
-    () => {
-        ""
+         prefetcht0 [{later} + \\at]\n.endr\nadd {later}, 2048"
     };
 }
 
 // `out[row][lane]`, 32 x 32, of rows that lie `stride` bytes apart and in which the next sixteen
 // words are `next` bytes further.
 macro_rules! product {
-    ($name:ident, $rows_ahead:ident) => {
+    ($name:ident, $later:expr) => {
         unsafe fn $name(tile: &Operands<'_>, (stride, next): (usize, usize), out: *mut f32) {
             let (rows, words) = (tile.rows.as_ptr(), tile.dim);
             assert!(words > 0 && words.is_multiple_of(STEP));
@@ -163,7 +158,7 @@ macro_rules! product {
                     "tileloadd tmm5, [{lower} + {stride}]",
                     "tdpbf16ps tmm2, tmm5, tmm6",
                     "tdpbf16ps tmm3, tmm5, tmm7",
-                    $rows_ahead!(),
+                    rows_ahead!(),
                     "prefetcht1 [{ahead}]\nprefetcht1 [{ahead} + 64]\nadd {ahead}, 128",
                     "add {upper}, {next}\nadd {lower}, {next}\nadd {first}, 1024\nadd {second}, 1024",
                     "dec {steps}\njnz 2b",
@@ -173,6 +168,7 @@ macro_rules! product {
                     "tilestored [{out} + {wide} + 2112], tmm3",
                     upper = inout(reg) rows => _,
                     lower = inout(reg) rows.wrapping_byte_add(16 * stride) => _,
+                    later = inout(reg) rows.wrapping_byte_add($later(words)) => _,
                     stride = in(reg) stride,
                     next = in(reg) next,
                     first = inout(reg) tile.panel.as_ptr() => _,
@@ -192,8 +188,8 @@ macro_rules! product {
     };
 }
 
-product!(lying_product, nothing);
-product!(packed_product, rows_ahead);
+product!(lying_product, |words| 4 * SIDE * words);
+product!(packed_product, |_| 2 * 4 * SIDE * STEP);
 
 // Bytes from row to row and from step to step.
 fn lying(tile: &Operands<'_>) -> (usize, usize) {
