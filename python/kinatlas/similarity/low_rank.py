@@ -20,12 +20,6 @@ __all__ = ["compare_updates", "factors_of", "module_similarity", "precision_of_u
 
 _Report: TypeAlias = Callable[[int], object] | None
 
-# Pairs of updates after which mapped factors are let go, or else after every module. Systems that
-# keep files in pieces of 2 MB map a whole piece for the 32 KB that a module takes of it: 1,000
-# adapters of 4.2 MB counted as 4.3 GB when let go module by module, as 3.7 after every 32,768
-# pairs, and as 1.2 with every report (some 5,000 pairs), at up to a fifth more processor time.
-_PAIRS = 1 << 12
-
 
 def module_similarity(
     sources: LowRankAtlas,
@@ -74,7 +68,7 @@ def module_similarity(
     check_choice(kernel, _core.low_rank_kernels(), "kernel")
     used = precision_of_updates(precision)
     with bar(progress, total) as report:
-        watched = _letting_go(report, total // len(modules), sources, targets)
+        watched = _letting_go(report, sources, targets)
         cubes = _core.low_rank_modules(rows, columns, kernel, n_threads, watched, used)
     return {
         module: _matrix(values, sources, targets, kernel, (module,), used)
@@ -103,7 +97,7 @@ def compare_updates(
     used = precision_of_updates(precision)
     total = len(sources) * len(sources if targets is None else targets)
     with bar(progress, total * len(modules)) as report:
-        watched = _letting_go(report, total, sources, targets)
+        watched = _letting_go(report, sources, targets)
         values = _core.low_rank_matrix(rows, columns, kernel, n_threads, watched, used)
     return _matrix(values, sources, targets, kernel, modules, used)
 
@@ -123,18 +117,20 @@ def factors_of(*atlases: LowRankAtlas | None) -> Iterator[npt.NDArray[Any]]:
                 yield factors.b
 
 
-def _letting_go(report: _Report, each: int, *atlases: LowRankAtlas | None) -> _Report:
-    """A report that lets go of mapped factors again and again; a module has so many pairs."""
-    files, n_done = files_of(factors_of(*atlases)), 0
+def _letting_go(report: _Report, *atlases: LowRankAtlas | None) -> _Report:
+    """A report that lets go of mapped factors.
+
+    Every time, although most are met again: systems that keep files in pieces of 2 MB map a whole
+    piece for the 32 KB that one module takes of it. 1,000 adapters of 4.2 MB counted as 4.3 GB when
+    let go module by module and as 1.2 so, at up to a fifth more processor time.
+    """
+    files = files_of(factors_of(*atlases))
     if not files:
         return report
 
     def watched(done: int) -> None:
-        nonlocal n_done
-        if done - n_done >= min(each, _PAIRS):
-            n_done = done
-            for file in files:
-                let_go(file)
+        for file in files:
+            let_go(file)
         if report is not None:
             report(done)
 

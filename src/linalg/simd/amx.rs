@@ -10,9 +10,9 @@
 //! GFLOP/s of 16 panels and 20 tiles of 384 words, left alone and disturbed: tile registers alone 2,240
 //! and 2,030; everything from the first level 1,840 and 560; from the second 1,320 and 360 with rows
 //! packed step by step, 1,200 and 320 with rows in place, 1,090 and 310 with registers configured for
-//! every tile. Fetching rows two steps ahead makes 1,305 and 380, and 440 with each sixteen lanes of a
-//! panel by themselves, which is what happens here; fetching panels too loses a tenth undisturbed. Parts of
-//! 64 to 192 words, whose sums stay in memory, make no more than the whole.
+//! every tile. Fetching rows two steps ahead makes 1,305 and 380, and disturbed 440 with each sixteen
+//! lanes of a panel by themselves, which is what happens here; fetching panels too loses a tenth
+//! undisturbed. Parts of 64 to 192 words, whose sums stay in memory, make no more than the whole.
 
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count};
@@ -30,10 +30,10 @@ pub const KERNEL: Kernel = Kernel {
     rows: 32,
     in_pairs: true,
     side: Some(STEP),
-    best_lying,
-    best_packed,
-    scores_lying,
-    scores_packed,
+    best_lying: best::<true>,
+    best_packed: best::<false>,
+    scores_lying: scores::<true>,
+    scores_packed: scores::<false>,
     sums_packed: None,
     transpose,
     keep,
@@ -126,77 +126,81 @@ unsafe fn release() {
     HOLDERS.set(holders);
 }
 
-// What is needed later, to the first level: two steps of packed rows, and of rows in place the tile
-// after this one, which lies behind it and whose norms are added up first.
-macro_rules! rows_ahead {
-    () => {
-        ".irp at,0,64,128,192,256,320,384,448,512,576,640,704,768,832,896,960,1024,1088,1152,1216,\
-         1280,1344,1408,1472,1536,1600,1664,1728,1792,1856,1920,1984\n\
-         prefetcht0 [{later} + \\at]\n.endr\nadd {later}, 2048"
-    };
+// Bytes from row to row of a tile, from one sixteen words of a row to the next, and from the start
+// to what is fetched into the first level meanwhile.
+struct Layout {
+    row: usize,
+    step: usize,
+    later: usize,
 }
 
-// `out[row][lane]`, 32 x 32, of rows that lie `stride` bytes apart and in which the next sixteen
-// words are `next` bytes further.
-macro_rules! product {
-    ($name:ident, $later:expr) => {
-        unsafe fn $name(tile: &Operands<'_>, (stride, next): (usize, usize), out: *mut f32) {
-            let (rows, words) = (tile.rows.as_ptr(), tile.dim);
-            assert!(words > 0 && words.is_multiple_of(STEP));
-            // SAFETY: `Kernel` checked that the panel holds words x 32 numbers and the tile 32 x
-            // words; callers hand 32 x 32 numbers to write; prefetching reads nothing.
-            unsafe {
-                hold();
-                asm!(
-                    "tilezero tmm0\ntilezero tmm1\ntilezero tmm2\ntilezero tmm3",
-                    "2:",
-                    "tileloadd tmm4, [{upper} + {stride}]",
-                    "tileloadd tmm6, [{first} + {square}]",
-                    "tdpbf16ps tmm0, tmm4, tmm6",
-                    "tileloadd tmm7, [{second} + {square}]",
-                    "tdpbf16ps tmm1, tmm4, tmm7",
-                    "tileloadd tmm5, [{lower} + {stride}]",
-                    "tdpbf16ps tmm2, tmm5, tmm6",
-                    "tdpbf16ps tmm3, tmm5, tmm7",
-                    rows_ahead!(),
-                    "prefetcht1 [{ahead}]\nprefetcht1 [{ahead} + 64]\nadd {ahead}, 128",
-                    "add {upper}, {next}\nadd {lower}, {next}\nadd {first}, 1024\nadd {second}, 1024",
-                    "dec {steps}\njnz 2b",
-                    "tilestored [{out} + {wide}], tmm0",
-                    "tilestored [{out} + {wide} + 64], tmm1",
-                    "tilestored [{out} + {wide} + 2048], tmm2",
-                    "tilestored [{out} + {wide} + 2112], tmm3",
-                    upper = inout(reg) rows => _,
-                    lower = inout(reg) rows.wrapping_byte_add(16 * stride) => _,
-                    later = inout(reg) rows.wrapping_byte_add($later(words)) => _,
-                    stride = in(reg) stride,
-                    next = in(reg) next,
-                    first = inout(reg) tile.panel.as_ptr() => _,
-                    second = inout(reg) tile.panel.as_ptr().wrapping_add(STEP * words) => _,
-                    square = in(reg) 4 * STEP,
-                    ahead = inout(reg) tile.ahead.as_ptr() => _,
-                    wide = in(reg) 4 * SIDE,
-                    steps = inout(reg) words / STEP => _,
-                    out = in(reg) out,
-                    out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-                    out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-                    options(nostack),
-                );
-                release();
-            }
+impl Layout {
+    fn new(lies: bool, words: usize) -> Self {
+        match lies {
+            // And the tile that lies behind: its norms are added up next.
+            true => Self {
+                row: 4 * words,
+                step: 4 * STEP,
+                later: 4 * SIDE * words,
+            },
+            // And two steps ahead.
+            false => Self {
+                row: 4 * STEP,
+                step: 4 * STEP * SIDE,
+                later: 2 * 4 * STEP * SIDE,
+            },
         }
-    };
+    }
 }
 
-product!(lying_product, |words| 4 * SIDE * words);
-product!(packed_product, |_| 2 * 4 * SIDE * STEP);
-
-// Bytes from row to row and from step to step.
-fn lying(tile: &Operands<'_>) -> (usize, usize) {
-    (4 * tile.dim, 4 * STEP)
+// `out[row][lane]`, 32 x 32.
+unsafe fn product(tile: &Operands<'_>, layout: Layout, out: *mut f32) {
+    let (rows, words) = (tile.rows.as_ptr(), tile.dim);
+    assert!(words > 0 && words.is_multiple_of(STEP));
+    // SAFETY: `Kernel` checked that the panel holds words x 32 numbers and the tile 32 x words;
+    // callers hand 32 x 32 numbers to write; prefetching reads nothing.
+    unsafe {
+        hold();
+        asm!(
+            "tilezero tmm0\ntilezero tmm1\ntilezero tmm2\ntilezero tmm3",
+            "2:",
+            "tileloadd tmm4, [{upper} + {row}]",
+            "tileloadd tmm6, [{first} + {square}]",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tileloadd tmm7, [{second} + {square}]",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tileloadd tmm5, [{lower} + {row}]",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            ".irp at,0,64,128,192,256,320,384,448,512,576,640,704,768,832,896,960,1024,1088,1152,1216,\
+             1280,1344,1408,1472,1536,1600,1664,1728,1792,1856,1920,1984\n\
+             prefetcht0 [{later} + \\at]\n.endr\nadd {later}, 2048",
+            "prefetcht1 [{ahead}]\nprefetcht1 [{ahead} + 64]\nadd {ahead}, 128",
+            "add {upper}, {step}\nadd {lower}, {step}\nadd {first}, 1024\nadd {second}, 1024",
+            "dec {steps}\njnz 2b",
+            "tilestored [{out} + {wide}], tmm0",
+            "tilestored [{out} + {wide} + 64], tmm1",
+            "tilestored [{out} + {wide} + 2048], tmm2",
+            "tilestored [{out} + {wide} + 2112], tmm3",
+            upper = inout(reg) rows => _,
+            lower = inout(reg) rows.wrapping_byte_add(16 * layout.row) => _,
+            later = inout(reg) rows.wrapping_byte_add(layout.later) => _,
+            row = in(reg) layout.row,
+            step = in(reg) layout.step,
+            first = inout(reg) tile.panel.as_ptr() => _,
+            second = inout(reg) tile.panel.as_ptr().wrapping_add(STEP * words) => _,
+            square = in(reg) 4 * STEP,
+            ahead = inout(reg) tile.ahead.as_ptr() => _,
+            wide = in(reg) 4 * SIDE,
+            steps = inout(reg) words / STEP => _,
+            out = in(reg) out,
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nostack),
+        );
+        release();
+    }
 }
-
-const PACKED: (usize, usize) = (4 * STEP, 4 * STEP * SIDE);
 
 /// Four products a turn, of zeros, with nothing loaded.
 pub unsafe fn multiply(turns: usize) {
@@ -219,37 +223,24 @@ pub unsafe fn multiply(turns: usize) {
     }
 }
 
-#[repr(C, align(64))]
-struct Scores([f32; SIDE * SIDE]);
-
 #[target_feature(enable = "avx512f")]
-unsafe fn best_lying(tile: Operands<'_>) {
+unsafe fn best<const LIES: bool>(tile: Operands<'_>) {
+    #[repr(C, align(64))]
+    struct Scores([f32; SIDE * SIDE]);
     let mut found = MaybeUninit::<Scores>::uninit();
-    // SAFETY: as many numbers are written; sizes are those of `Kernel`.
+    // SAFETY: `product` writes as many numbers; sizes are those of `Kernel`.
     unsafe {
-        lying_product(&tile, lying(&tile), found.as_mut_ptr().cast());
+        product(
+            &tile,
+            Layout::new(LIES, tile.dim),
+            found.as_mut_ptr().cast(),
+        );
         keep(&found.assume_init_ref().0, tile.scales, tile.out);
     }
 }
 
-#[target_feature(enable = "avx512f")]
-unsafe fn best_packed(tile: Operands<'_>) {
-    let mut found = MaybeUninit::<Scores>::uninit();
-    // SAFETY: as above.
-    unsafe {
-        packed_product(&tile, PACKED, found.as_mut_ptr().cast());
-        keep(&found.assume_init_ref().0, tile.scales, tile.out);
-    }
-}
-
-unsafe fn scores_lying(tile: Operands<'_>) {
+unsafe fn scores<const LIES: bool>(tile: Operands<'_>) {
     let out = tile.out.as_mut_ptr();
     // SAFETY: `Kernel` checked that 32 x 32 numbers may be written.
-    unsafe { lying_product(&tile, lying(&tile), out) }
-}
-
-unsafe fn scores_packed(tile: Operands<'_>) {
-    let out = tile.out.as_mut_ptr();
-    // SAFETY: as above.
-    unsafe { packed_product(&tile, PACKED, out) }
+    unsafe { product(&tile, Layout::new(LIES, tile.dim), out) }
 }

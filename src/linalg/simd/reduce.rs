@@ -48,11 +48,13 @@ pub fn row_totals(rows: &[[f32; 16]; 16]) -> [f32; 16] {
         // SAFETY: the processor was asked.
         return unsafe { avx512::row_totals(rows) };
     }
-    rows.map(|row| {
-        let eight: [f32; 8] = std::array::from_fn(|at| row[at] + row[at + 8]);
-        let four: [f32; 4] = std::array::from_fn(|at| eight[at] + eight[at + 4]);
-        (four[0] + four[2]) + (four[1] + four[3])
-    })
+    rows.map(row_total)
+}
+
+fn row_total(row: [f32; 16]) -> f32 {
+    let eight: [f32; 8] = std::array::from_fn(|at| row[at] + row[at + 8]);
+    let four: [f32; 4] = std::array::from_fn(|at| eight[at] + eight[at + 4]);
+    (four[0] + four[2]) + (four[1] + four[3])
 }
 
 /// The same for AVX2.
@@ -158,5 +160,26 @@ pub mod avx512 {
         // SAFETY: sixteen numbers are written.
         unsafe { _mm512_storeu_ps(totals.as_mut_ptr(), folded::<1>(two(0), two(8))) };
         totals
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn totals_of_rows_have_the_bits_of_one_row_after_the_other(
+            numbers in prop::collection::vec(-1e3..1e3f32, 256),
+        ) {
+            let rows: [[f32; 16]; 16] =
+                std::array::from_fn(|row| std::array::from_fn(|at| numbers[16 * row + at]));
+            prop_assert_eq!(
+                row_totals(&rows).map(f32::to_bits),
+                rows.map(|row| row_total(row).to_bits())
+            );
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::linalg::simd::Path;
 /// slower than that tile on the same processor, and a screen of `f32` tiles is the tile once more.
 const FAST: &str = "amx";
 /// Shortest prompts, on average, of the side that is looked at: a leader a token and prompt is a chain,
-/// whatever their length. 20 x 1024 took 1.5 times as long as the tile, 32 x 768 1.2, 40 x 768 1.06, 48 x 768 0.8
+/// whatever their length. 20 x 1024 took 1.5 times as long as the tile, 32 x 768 0.96 to 1.2, 40 x 768 1.06, 48 x 768 0.8
 /// to 1.08, 48 x 4096 1.3, 64 x 768 0.75 to 1, 100 x 768 0.6 to 0.7, 100 x 4096 0.9.
 const SHORTEST: usize = 64;
 /// The same where both sides look: twice as many chains. 20 x 1024 took 2.4 times as long, 80 x 768 1.0 to
