@@ -213,7 +213,7 @@ def child(options: argparse.Namespace) -> None:
             else stacked(name, options.size, options.child)
         )
         rows += measured(work, options.rounds, options.child)
-    path = _core._simd_paths()[0]
+    path = _core._simd_paths()[0][0]
     found = {
         "threads": options.child,
         "simd": path,

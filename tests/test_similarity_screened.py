@@ -15,7 +15,7 @@ from kinatlas.errors import DegenerateRankingWarning, UnknownNameError
 from strategies import gaussian_atlas
 
 DIRECTIONS = ("source_to_target", "target_to_source", "symmetric")
-PATHS = _core._simd_paths()[3] + _core._simd_paths()[1]
+PATHS = [name for _, names in _core._simd_paths() for name in names]
 SHAPE = (60, 96)
 
 

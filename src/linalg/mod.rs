@@ -29,7 +29,7 @@ pub use product::{
     Inner, PANEL, SquaredDifference, Term, Tile, TokenPanels, for_each_row, for_each_tile,
 };
 pub use registers::clear_registers;
-pub use rounding::round_row;
+pub use rounding::{quantize_row, round_row};
 pub use squares::row_squares;
 pub use sums::add_rows;
 pub use vector::{Ray, cosine, dot, mean_row, unit};

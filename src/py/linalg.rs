@@ -25,18 +25,23 @@ fn fma_peak(
     })
 }
 
-/// The path in use and all that this processor has; the same for tokens rounded to bfloat16.
+// A name and all names.
+type Paths = (&'static str, Vec<&'static str>);
+
+/// The path in use and all that this processor has; the same for tokens rounded to bfloat16, and for
+/// screens, with what is for them alone.
 #[pyfunction]
 #[pyo3(name = "_simd_paths")]
-fn simd_paths() -> PyResult<(
-    &'static str,
-    Vec<&'static str>,
-    &'static str,
-    Vec<&'static str>,
-)> {
-    let names = |paths: Vec<Path>| paths.into_iter().map(Path::name).collect();
-    let (single, rounded) = (Path::chosen()?.name(), Path::for_bf16()?.name());
-    Ok((single, names(Path::all()), rounded, names(Path::in_pairs())))
+fn simd_paths() -> PyResult<(Paths, Paths, Paths)> {
+    let named = |path: Path, paths: Vec<Path>| {
+        let names = paths.into_iter().map(Path::name).collect();
+        (path.name(), names)
+    };
+    Ok((
+        named(Path::chosen()?, Path::all()),
+        named(Path::for_bf16()?, Path::in_pairs()),
+        named(Path::for_screens()?, Path::in_quads()),
+    ))
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

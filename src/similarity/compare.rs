@@ -86,7 +86,7 @@ impl Method {
         let certified = self != Self::Approximate;
         Ok(match self {
             Self::Exact => None,
-            _ => Some(Screen::new(Path::for_bf16()?, is_asked, certified)),
+            _ => Some(Screen::new(Path::for_screens()?, is_asked, certified)),
         })
     }
 }

@@ -233,10 +233,10 @@ class BlockPlan:
         record = self.recorded | {"frame": digest.hexdigest(), "modules": self.modules}
         if self.recorded.get("precision") == "float32":
             # The portable path may round a product twice where the others do so once.
-            record["is_fused"] = _core._simd_paths()[0] != "portable"
+            record["is_fused"] = _core._simd_paths()[0][0] != "portable"
         elif self.recorded.get("precision") == "bf16":
             # Each set of instructions for bfloat16 adds in an order of its own.
-            record["simd"] = _core._simd_paths()[2]
+            record["simd"] = _core._simd_paths()[1][0]
         return {
             "kernel": self.kernel,
             "options": {key: repr(value) for key, value in sorted(record.items())},

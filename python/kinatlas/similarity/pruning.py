@@ -69,7 +69,7 @@ def coarse_scores(
     """
     exact = plan.recorded.get("precision")
     # bfloat16 pays by AMX alone (docs/kernels.md); float32 products beside float64 ones always do.
-    fast = "bf16" if _core._simd_paths()[2] == "amx" else "float32"
+    fast = "bf16" if _core._simd_paths()[1][0] == "amx" else "float32"
     if plan.options is None or plan.kernel not in _SEEKING or exact in ("bf16", fast):
         return None
     options = replace(plan.options, precision=fast)

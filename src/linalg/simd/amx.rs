@@ -20,7 +20,7 @@ use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
-use super::kernel::{Kernel, Operands};
+use super::kernel::{Kernel, Numbers, Operands};
 use super::reduce::avx512::{across, keep};
 use super::transpose::avx512 as transpose;
 
@@ -28,7 +28,7 @@ pub const KERNEL: Kernel = Kernel {
     name: "amx",
     lanes: 32,
     rows: 32,
-    in_pairs: true,
+    numbers: Numbers::Pairs,
     side: Some(STEP),
     best_lying: best::<true>,
     best_packed: best::<false>,

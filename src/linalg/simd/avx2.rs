@@ -3,7 +3,7 @@
 
 use std::arch::asm;
 
-use super::kernel::{Kernel, Operands};
+use super::kernel::{Kernel, Numbers, Operands};
 use super::reduce::avx2::{across, keep};
 use super::transpose::avx2 as transpose;
 
@@ -11,7 +11,7 @@ pub const KERNEL: Kernel = Kernel {
     name: "avx2",
     lanes: 16,
     rows: 6,
-    in_pairs: false,
+    numbers: Numbers::Single,
     side: None,
     best_lying,
     best_packed,

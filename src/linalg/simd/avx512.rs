@@ -7,7 +7,7 @@
 
 use std::arch::asm;
 
-use super::kernel::{Kernel, Operands};
+use super::kernel::{Kernel, Numbers, Operands};
 use super::reduce::avx512::{across, keep};
 use super::transpose::avx512 as transpose;
 
@@ -15,7 +15,7 @@ pub const KERNEL: Kernel = Kernel {
     name: "avx512",
     lanes: 32,
     rows: 14,
-    in_pairs: false,
+    numbers: Numbers::Single,
     side: None,
     best_lying,
     best_packed,

@@ -30,13 +30,24 @@ type AcrossFn = unsafe fn(&[f32], &[f32], Range<usize>, &mut [f32]);
 /// Something done to the registers of the calling thread; as above.
 type ThreadFn = unsafe fn();
 
+/// What a word of 32 bits holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbers {
+    /// One `f32`.
+    Single,
+    /// Two of bfloat16.
+    Pairs,
+    /// Four integers of 8 bits.
+    Quads,
+}
+
 /// `lanes` tokens of one side against `rows` tokens of the other, every sum in a register.
 pub struct Kernel {
     pub name: &'static str,
     pub lanes: usize,
     pub rows: usize,
-    /// Whether panels and tiles hold pairs of bfloat16.
-    pub in_pairs: bool,
+    /// What panels and tiles hold.
+    pub numbers: Numbers,
     /// Side of the squares that pairs are packed in, if they are: tiles `[words / side][rows][side]`,
     /// panels `[lanes / side][words][side]`.
     pub side: Option<usize>,

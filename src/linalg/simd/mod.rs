@@ -19,7 +19,8 @@
 //! `similarity::single` (lanes, blocks, items) passes slices on as ever. AMX wants its registers
 //! configured: `hold` does so once for the tiles of a whole item. Each adds in an order of
 //! its own, and products of bfloat16 are exact in `f32`, so that any other table serves as well.
-//! NEON is left to the compiler, through `portable`. `rows` is beside all this: squares and sums of
+//! `avx512vnni` is for screens, tokens rounded to integers of 8 bits that `quads` packs, four to a word;
+//! `dot` is the tile of both dot-product instructions. `neon` is the table of arm64. `rows` is beside all this: squares and sums of
 //! tokens for the kernels that never multiply two of them.
 //!
 //! Measured on an Intel Xeon (two 512-bit FMA units, 48 KB L1d, 2 MB L2 a core), shared with other
@@ -42,11 +43,18 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512bf16;
+#[cfg(target_arch = "x86_64")]
+mod avx512vnni;
 mod chains;
+#[cfg(target_arch = "x86_64")]
+mod dot;
 mod kernel;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod pairs;
 mod peak;
 mod portable;
+pub mod quads;
 mod reduce;
 mod rows;
 #[cfg(target_arch = "x86_64")]
@@ -62,10 +70,11 @@ pub use rows::{RowSums, Wide};
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use kernel::Kernel;
+use kernel::{Kernel, Numbers};
 
-/// Environment variable that forces a path: `portable`, `avx2`, `avx512`, `avx512bf16` or `amx`. The
-/// last two are for bfloat16; `f32` takes the fastest beside them.
+/// Environment variable that forces a path: `portable`, `avx2`, `avx512`, `neon`, `avx512bf16`, `amx`
+/// or `avx512vnni`. `amx` and `avx512bf16` are for bfloat16 and screens, `avx512vnni` for screens alone;
+/// what they cannot do takes the fastest path that can.
 pub const SIMD_VARIABLE: &str = "KINATLAS_SIMD";
 
 /// A set of instructions this processor has.
@@ -98,6 +107,8 @@ impl Path {
                 paths.push(Self(&avx2::KERNEL));
             }
         }
+        #[cfg(target_arch = "aarch64")]
+        paths.push(Self(&neon::KERNEL));
         paths.push(Self(&portable::KERNEL));
         paths
     }
@@ -121,10 +132,19 @@ impl Path {
         paths
     }
 
+    /// The paths of this processor that multiply integers of 8 bits.
+    pub fn in_quads() -> Vec<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni") {
+            return vec![Self(&avx512vnni::KERNEL)];
+        }
+        Vec::new()
+    }
+
     /// The path the environment asks for, else the fastest.
     pub fn chosen() -> Result<Self> {
         let paths = Self::all();
-        let asked = Self::asked()?.filter(|path| !path.0.in_pairs);
+        let asked = Self::asked()?.filter(|path| path.0.numbers == Numbers::Single);
         Ok(asked.unwrap_or(paths[0]))
     }
 
@@ -132,12 +152,23 @@ impl Path {
     /// that every path serves.
     pub fn for_bf16() -> Result<Self> {
         let fastest = Self::in_pairs().first().copied();
-        Ok(Self::asked()?.or(fastest).unwrap_or(Self::chosen()?))
+        let asked = Self::asked()?.filter(|path| !path.reads_quads());
+        Ok(asked.or(fastest).unwrap_or(Self::chosen()?))
+    }
+
+    /// The same for tokens that may be rounded in any way, as long as it is fast: AMX multiplies
+    /// bfloat16 faster than other instructions integers.
+    pub fn for_screens() -> Result<Self> {
+        let rounded = Self::for_bf16()?;
+        let is_fastest = rounded.name() == "amx";
+        let quads = Self::in_quads().first().copied().filter(|_| !is_fastest);
+        Ok(Self::asked()?.or(quads).unwrap_or(rounded))
     }
 
     fn asked() -> Result<Option<Self>> {
         let mut paths = Self::in_pairs();
         paths.extend(Self::all());
+        paths.extend(Self::in_quads());
         match std::env::var(SIMD_VARIABLE) {
             Ok(name) if !name.is_empty() => Self::named(&name, &paths).map(Some),
             _ => Ok(None),
@@ -150,12 +181,12 @@ impl Path {
         let found = paths.iter().find(|path| path.name() == name);
         found.copied().ok_or_else(|| {
             Error::UnknownName(match name {
-                "avx512" | "avx2" | "avx512bf16" | "amx" => format!(
+                "avx512" | "avx2" | "neon" | "avx512bf16" | "amx" | "avx512vnni" => format!(
                     "{SIMD_VARIABLE} is '{name}', which this processor does not have; it has {here}"
                 ),
                 _ => format!(
-                    "{SIMD_VARIABLE} is '{name}', expected one of portable, avx2, avx512, \
-                     avx512bf16, amx, or nothing; this processor has {here}"
+                    "{SIMD_VARIABLE} is '{name}', expected one of portable, avx2, avx512, neon, \
+                     avx512bf16, amx, avx512vnni, or nothing; this processor has {here}"
                 ),
             })
         })
@@ -171,18 +202,23 @@ impl Path {
         self.0.lanes
     }
 
-    /// Numbers that a token takes in a panel or a tile: its width, or fewer for pairs.
+    /// Numbers that a token takes in a panel or a tile: its width, or fewer where a word holds many.
     pub fn words(self, dim: usize) -> usize {
-        if self.0.in_pairs {
-            pairs::words(dim, self.0.side)
-        } else {
-            dim
+        match self.0.numbers {
+            Numbers::Single => dim,
+            Numbers::Pairs => pairs::words(dim, self.0.side),
+            Numbers::Quads => quads::words(dim),
         }
     }
 
     /// Whether panels and tiles hold two coordinates of bfloat16 to a word.
     pub fn reads_pairs(self) -> bool {
-        self.0.in_pairs
+        self.0.numbers == Numbers::Pairs
+    }
+
+    /// Whether they hold four integers of 8 bits, of tokens no wider than `quads::WIDEST`.
+    pub fn reads_quads(self) -> bool {
+        self.0.numbers == Numbers::Quads
     }
 
     /// Whether `add` can continue a product.
@@ -235,11 +271,16 @@ impl Path {
     /// Packs at most `lanes` rows into a panel `[words][lanes]`, of pairs perhaps square after square;
     /// missing ones repeat the last.
     pub fn pack_panel(self, rows: &[f32], dim: usize, panel: &mut [f32]) {
-        if !self.0.in_pairs {
+        let width = self.words(dim);
+        if self.0.numbers == Numbers::Single {
             return self.0.transpose(rows, dim, self.0.lanes, panel);
         }
-        let (mut words, width) = (vec![0.0; panel.len()], self.words(dim));
-        pairs::pack(rows, dim, (width, width), &mut words);
+        let mut words = vec![0.0; panel.len()];
+        if self.reads_pairs() {
+            pairs::pack(rows, dim, (width, width), &mut words);
+        } else {
+            quads::pack(rows, dim, width, false, &mut words);
+        }
         let lanes = self.0.side.unwrap_or(self.0.lanes);
         let parts = panel.chunks_exact_mut(lanes * width);
         for (words, part) in words.chunks_exact(lanes * width).zip(parts) {
@@ -248,13 +289,15 @@ impl Path {
     }
 
     /// Packs at most `rows` rows into a tile `[dim][rows]`; missing ones repeat the last. Words of
-    /// pairs stay row after row, perhaps square after square.
+    /// several numbers stay row after row, perhaps square after square.
     pub fn pack_tile(self, rows: &[f32], dim: usize, tile: &mut [f32]) {
-        if self.0.in_pairs {
-            let words = self.words(dim);
-            pairs::pack(rows, dim, (words, self.0.side.unwrap_or(words)), tile);
-        } else {
-            self.0.transpose(rows, dim, self.0.rows, tile);
+        let words = self.words(dim);
+        match self.0.numbers {
+            Numbers::Single => self.0.transpose(rows, dim, self.0.rows, tile),
+            Numbers::Pairs => {
+                pairs::pack(rows, dim, (words, self.0.side.unwrap_or(words)), tile);
+            }
+            Numbers::Quads => quads::pack(rows, dim, words, true, tile),
         }
     }
 }

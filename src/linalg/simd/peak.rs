@@ -37,7 +37,42 @@ fn loop_of(path: Path) -> Option<Loop> {
         "avx512bf16" => Some((x86::avx512bf16, 4 * 12 * 16, TURNS)),
         #[cfg(target_arch = "x86_64")]
         "amx" => Some((super::amx::multiply, 4 * 2 * 16 * 16 * 32, TURNS / 16)),
+        #[cfg(target_arch = "x86_64")]
+        "avx512vnni" => Some((x86::avx512vnni, 8 * 12 * 16, TURNS)),
+        #[cfg(target_arch = "aarch64")]
+        "neon" => Some((arm::neon, 2 * 24 * 4, TURNS)),
         _ => None,
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod arm {
+    use std::arch::asm;
+
+    // Twenty-four chains: what a latency of 4 on four ports needs, and half as many again.
+    #[target_feature(enable = "neon")]
+    pub unsafe fn neon(turns: usize) {
+        // SAFETY: registers only.
+        unsafe {
+            asm!(
+                ".irp r,0,1,2,3,4,5,6,7,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31",
+                "movi v\\r\\().4s, #0",
+                ".endr",
+                "2:",
+                ".irp r,0,1,2,3,4,5,6,7,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31",
+                "fmla v\\r\\().4s, v\\r\\().4s, v\\r\\().4s",
+                ".endr",
+                "subs {turns}, {turns}, #1",
+                "b.ne 2b",
+                turns = inout(reg) turns.max(1) => _,
+                out("v0") _, out("v1") _, out("v2") _, out("v3") _, out("v4") _, out("v5") _,
+                out("v6") _, out("v7") _, out("v16") _, out("v17") _, out("v18") _, out("v19") _,
+                out("v20") _, out("v21") _, out("v22") _, out("v23") _, out("v24") _,
+                out("v25") _, out("v26") _, out("v27") _, out("v28") _, out("v29") _,
+                out("v30") _, out("v31") _,
+                options(nostack, nomem),
+            );
+        }
     }
 }
 
@@ -78,4 +113,5 @@ mod x86 {
     chains!(avx512, "avx512f,avx512dq", "zmm", "vfmadd231ps");
     chains!(avx2, "avx2,fma", "ymm", "vfmadd231ps");
     chains!(avx512bf16, "avx512f,avx512dq", "zmm", "vdpbf16ps");
+    chains!(avx512vnni, "avx512f,avx512dq", "zmm", "vpdpbusd");
 }

@@ -1,8 +1,7 @@
 //! Any processor: plain arrays, which the compiler turns into whatever vector instructions the
-//! target has for certain (SSE2, NEON). The twin of the paths written out by hand, and the one that
-//! serves arm64.
+//! target has for certain (SSE2, NEON). The twin of the paths written out by hand.
 
-use super::kernel::{Kernel, Operands};
+use super::kernel::{Kernel, Numbers, Operands};
 use super::reduce::{across, keep};
 
 /// SSE2 has 16 registers: 8 hold sums, 4 a column of the panel, and with rows of their own the
@@ -16,7 +15,7 @@ pub const KERNEL: Kernel = Kernel {
     name: "portable",
     lanes: LANES,
     rows: ROWS,
-    in_pairs: false,
+    numbers: Numbers::Single,
     side: None,
     best_lying,
     best_packed,

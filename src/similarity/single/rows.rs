@@ -20,6 +20,11 @@ use crate::tokens::Stored;
 const ORDINARY: Range<f64> = 1.0 / (1u64 << 50) as f64..(1u64 << 60) as f64;
 const ORDINARY_SQUARES: Range<f64> = ORDINARY.start * ORDINARY.start..ORDINARY.end * ORDINARY.end;
 
+/// Whether products of a token of this squared norm keep what single precision promises.
+pub fn is_ordinary(square: f64) -> bool {
+    ORDINARY_SQUARES.contains(&square)
+}
+
 /// One side of a comparison.
 #[derive(Debug, Clone, Copy)]
 pub struct Rows<'a> {
@@ -108,7 +113,7 @@ impl<'a> Rows<'a> {
             // On the way to `f32`, or when all that is left was rounded to zero.
             let was_lost =
                 found.lost.get(number).is_some_and(|&lost| lost) || (square == 0.0 && error > 0.0);
-            if was_lost || (square != 0.0 && !ORDINARY_SQUARES.contains(&square)) {
+            if was_lost || (square != 0.0 && !is_ordinary(square)) {
                 task = self.task_from(task, rows.start + number);
                 if found.extraordinary.last() != Some(&task) {
                     found.extraordinary.push(task);

@@ -57,6 +57,10 @@ impl RowSums {
     }
 
     /// Sums of squares of rows of one width. `ahead` is never read, only fetched into the cache.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(unused_variables, reason = "left to the processor")
+    )]
     pub fn squares<E: Wide, const ROWS: usize>(
         self,
         rows: [&[E]; ROWS],
@@ -75,6 +79,10 @@ impl RowSums {
     }
 
     /// Adds rows, each multiplied by its scale, to `sums`.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(unused_variables, reason = "left to the processor")
+    )]
     pub fn add<E: Wide, const ROWS: usize>(
         self,
         rows: [&[E]; ROWS],

@@ -14,11 +14,15 @@
 
 use super::super::bound::{BESIDE, UNIT};
 
+/// Roundings of two integer tokens whose steps are found again from what they were rounded to (four
+/// a coordinate), of their sum to `f32`, and of its product with the steps. The sum itself is exact.
+const OF_STEPS: f64 = 12.0;
+
 /// Largest relative error of a sum of `dim` products, with what happens to it until it is compared.
 pub fn gamma(dim: usize) -> f64 {
     // As in the error bound: instructions for bfloat16 drop what falls below 2^-126, a quarter of a
     // rounding an addition at most.
-    let roundings = (1.25 * dim as f64 + BESIDE) * UNIT;
+    let roundings = (1.25 * dim as f64 + BESIDE + OF_STEPS) * UNIT;
     if roundings < 1.0 {
         roundings / (1.0 - roundings)
     } else {

@@ -1,5 +1,5 @@
-//! Maxima without most of the products: a screen of tokens rounded to bfloat16, which processors with
-//! AMX multiply several times as fast, bounds every pair of tokens from above; only pairs that could
+//! Maxima without most of the products: a screen of tokens rounded to bfloat16 or to integers of 8 bits,
+//! which processors with AMX or VNNI multiply several times as fast, bounds every pair of tokens from above; only pairs that could
 //! be the largest are multiplied in `f32`.
 //!
 //! ```text
@@ -16,7 +16,7 @@
 //! that was found, so that the scores are those of the plain kernel, bit for bit, for any screen, and
 //! choosing one is a matter of speed (`cost`). The bound (`bound`) takes every rounding on either way.
 //!
-//! int8 screens (AMX multiplies it twice as fast again) lose: a token moves by 0.8 % of its norm
+//! Screens of integers of 8 bits are for processors without AMX: a token moves by 0.8 % of its norm
 //! rather than 0.17 %, and 1.6 rather than 0.24 pairs beside the leader survive of 100 Gaussian tokens of 768
 //! coordinates; each costs as much as a tenth of the tile's work for that token and prompt.
 
@@ -38,7 +38,7 @@ use super::order::stretches;
 use super::pairs::{AllPairs, BATCH_BYTES, CELLS, CHUNK_BYTES, Found};
 use super::rows::Rows;
 use crate::error::Result;
-use crate::linalg::simd::Path;
+use crate::linalg::simd::{Path, quads};
 use side::{Role, Side};
 use unit::{TOKENS, Unit};
 
@@ -77,7 +77,8 @@ impl Screen {
 
 /// As `AllPairs::run`; None where the plain kernel is expected to be faster.
 pub fn run(pairs: &AllPairs<'_>, screen: &Screen) -> Result<Option<Found>> {
-    if !screen.is_forced && !cost::suits(pairs, screen.path) {
+    let is_too_wide = screen.path.reads_quads() && pairs.seekers.dim() > quads::WIDEST;
+    if is_too_wide || (!screen.is_forced && !cost::suits(pairs, screen.path)) {
         return Ok(None);
     }
     let n_seekers = pairs.seekers.n_tasks();

@@ -1,12 +1,12 @@
-//! Whole prompts of one side, twice: as the exact chain reads them, and rounded to bfloat16 and packed
-//! as the screen multiplies them, with what rounding did to each token.
+//! Whole prompts of one side, twice: as the exact chain reads them, and rounded and packed as the
+//! screen multiplies them, with what rounding did to each token.
 
 use std::ops::Range;
 
 use super::super::norms::Norms;
-use super::super::rows::Rows;
+use super::super::rows::{Rows, is_ordinary};
 use crate::linalg::simd::{Path, Tile};
-use crate::linalg::{Aligned, round_row};
+use crate::linalg::{Aligned, quantize_row, round_row};
 
 /// Norms and moves are rounded up, by more than all roundings on the way to them together.
 const UP: f64 = 1.00002;
@@ -66,7 +66,10 @@ impl<'a> Side<'a> {
             rounded.extend_from_slice(values);
             for row in rounded.chunks_exact_mut(dim) {
                 let square = norms.squares[moved.len()];
-                let error = round_row(row);
+                let error = match screen.reads_quads() {
+                    true => quantize_row(row),
+                    false => round_row(row),
+                };
                 moved.push(part(error, square));
             }
             match role {
@@ -125,14 +128,11 @@ impl<'a> Side<'a> {
     }
 }
 
-// A token that rounding throws further than this is out of the ordinary range, and its prompt compared
-// in `f64`; it should not widen the bounds of others.
-const FAR: f64 = 1.0 / 64.0;
-
+// The prompts of tokens out of the ordinary range are compared in `f64`; they should not widen the
+// bounds of others.
 fn part(error: f64, square: f64) -> f32 {
-    let moved = (error / square).sqrt();
-    if square > 0.0 && moved < FAR {
-        (moved * UP) as f32
+    if is_ordinary(square) {
+        ((error / square).sqrt() * UP) as f32
     } else {
         0.0
     }
