@@ -1,4 +1,4 @@
-"""A screen in bfloat16 changes no bit, whatever the tokens, or says what it may cost."""
+"""A screen changes no bit, whatever the tokens, or says what it may cost."""
 
 from __future__ import annotations
 
@@ -183,9 +183,35 @@ def test_auto_is_exact_and_leaves_short_prompts_to_the_tile():
         found = similarity_matrix(atlas, **options)
         assert found.values.tobytes() == exact.values.tobytes()
         assert found.options == exact.options
-        is_fast = _core._simd_paths()[2] == "amx"
+        is_fast = _core._simd_paths()[2][0] == "amx"
         expected = "screened" if is_fast and n_tokens == 100 else "exact"
         assert found.diagnostics["method"] == expected
+
+
+@pytest.mark.skipif("avx512vnni" not in PATHS, reason="no instructions for 8 bits")
+@pytest.mark.parametrize(("n_tokens", "method"), [(300, "screened"), (200, "exact")])
+def test_integer_screens_are_for_longer_prompts(monkeypatch, n_tokens, method):
+    monkeypatch.setenv("KINATLAS_SIMD", "avx512vnni")
+    atlas = gaussian_atlas(4, n_tokens, 128, dtype="float32")
+    found = similarity_matrix(atlas, kernel="max_pairwise", diagnostics=False)
+    exact = similarity_matrix(atlas, kernel="max_pairwise", method="exact", diagnostics=False)
+    assert found.values.tobytes() == exact.values.tobytes()
+    assert found.diagnostics["method"] == method
+    if method == "screened":
+        assert found.diagnostics["screen"]["simd"] == "avx512vnni"
+
+
+@pytest.mark.skipif("avx512vnni" not in PATHS, reason="no instructions for 8 bits")
+def test_tokens_too_wide_for_sums_of_32_bits_are_multiplied_in_full(monkeypatch):
+    monkeypatch.setenv("KINATLAS_SIMD", "avx512vnni")
+    for dim, method in ((2**17, "screened"), (2**17 + 1, "exact")):
+        # Parallel tokens of equal numbers make the largest sum there is.
+        rows = np.outer([1.0, -2.0, 3.0], np.ones(dim)).astype(np.float32)
+        atlas = Atlas.from_arrays({"a": rows, "b": rows[1:]})
+        found = similarity_matrix(atlas, kernel="max_pairwise", method="screened")
+        exact = similarity_matrix(atlas, kernel="max_pairwise", method="exact")
+        assert found.values.tobytes() == exact.values.tobytes()
+        assert found.diagnostics["method"] == method
 
 
 def test_progress_counts_every_pair_once_with_a_screen():

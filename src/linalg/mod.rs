@@ -13,6 +13,7 @@
 
 mod aligned;
 mod gemm;
+mod near;
 mod panels;
 mod product;
 mod registers;
@@ -24,6 +25,7 @@ mod vector;
 
 pub use aligned::Aligned;
 pub use gemm::{Operand, multiply, multiply_add};
+pub use near::for_each_near;
 pub use panels::Panels;
 pub use product::{
     Inner, PANEL, SquaredDifference, Term, Tile, TokenPanels, for_each_row, for_each_tile,

@@ -10,8 +10,8 @@
 //! ```
 //!
 //! `kernel` is the interface: its functions, two sizes and the checks that make them safe.
-//! `avx512`, `avx2` and `portable` are three tables of it, `transpose` packs for the first two,
-//! `Path` chooses and is all that the rest of the crate sees. A product is one chain of additions
+//! `avx512`, `avx2`, `neon` and `portable` are tables of it, `transpose` packs for the first two,
+//! `choice` chooses, and `Path` is all that the rest of the crate sees. A product is one chain of additions
 //! over `dim`, in order, whichever tile it falls into; the fused paths agree bit for bit.
 //!
 //! `amx` and `avx512bf16` are two more tables, for tokens rounded to bfloat16. `pairs` packs them, two
@@ -20,7 +20,7 @@
 //! configured: `hold` does so once for the tiles of a whole item. Each adds in an order of
 //! its own, and products of bfloat16 are exact in `f32`, so that any other table serves as well.
 //! `avx512vnni` is for screens, tokens rounded to integers of 8 bits that `quads` packs, four to a word;
-//! `dot` is the tile of both dot-product instructions. `neon` is the table of arm64. `rows` is beside all this: squares and sums of
+//! `dot` is the tile of both dot-product instructions. `rows` is beside all this: squares and sums of
 //! tokens for the kernels that never multiply two of them.
 //!
 //! Measured on an Intel Xeon (two 512-bit FMA units, 48 KB L1d, 2 MB L2 a core), shared with other
@@ -46,6 +46,7 @@ mod avx512bf16;
 #[cfg(target_arch = "x86_64")]
 mod avx512vnni;
 mod chains;
+mod choice;
 #[cfg(target_arch = "x86_64")]
 mod dot;
 mod kernel;
@@ -61,6 +62,7 @@ mod rows;
 mod transpose;
 
 pub use chains::{PAIRS, Rows as PairRows};
+pub use choice::SIMD_VARIABLE;
 pub use kernel::{Held, Tile, With};
 pub use pairs::rounded as rounded_to_bf16;
 pub use peak::peak;
@@ -69,13 +71,7 @@ pub use rows::{RowSums, Wide};
 
 use std::ops::Range;
 
-use crate::error::{Error, Result};
 use kernel::{Kernel, Numbers};
-
-/// Environment variable that forces a path: `portable`, `avx2`, `avx512`, `neon`, `avx512bf16`, `amx`
-/// or `avx512vnni`. `amx` and `avx512bf16` are for bfloat16 and screens, `avx512vnni` for screens alone;
-/// what they cannot do takes the fastest path that can.
-pub const SIMD_VARIABLE: &str = "KINATLAS_SIMD";
 
 /// A set of instructions this processor has.
 #[derive(Clone, Copy)]
@@ -88,110 +84,6 @@ impl std::fmt::Debug for Path {
 }
 
 impl Path {
-    /// Every path of this processor, the fastest first; the portable one is always there.
-    pub fn all() -> Vec<Self> {
-        let mut paths = Vec::with_capacity(3);
-        #[cfg(target_arch = "x86_64")]
-        {
-            // `rows` converts half precision; every processor with AVX2 so far has F16C.
-            let has_avx2 = is_x86_feature_detected!("avx2")
-                && is_x86_feature_detected!("fma")
-                && is_x86_feature_detected!("f16c");
-            if has_avx2
-                && is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512dq")
-            {
-                paths.push(Self(&avx512::KERNEL));
-            }
-            if has_avx2 {
-                paths.push(Self(&avx2::KERNEL));
-            }
-        }
-        #[cfg(target_arch = "aarch64")]
-        paths.push(Self(&neon::KERNEL));
-        paths.push(Self(&portable::KERNEL));
-        paths
-    }
-
-    /// The paths of this processor that multiply bfloat16 themselves, the fastest first.
-    pub fn in_pairs() -> Vec<Self> {
-        #[cfg_attr(
-            not(target_arch = "x86_64"),
-            expect(unused_mut, reason = "none to add")
-        )]
-        let mut paths = Vec::new();
-        #[cfg(target_arch = "x86_64")]
-        {
-            if amx::is_here() {
-                paths.push(Self(&amx::KERNEL));
-            }
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16") {
-                paths.push(Self(&avx512bf16::KERNEL));
-            }
-        }
-        paths
-    }
-
-    /// The paths of this processor that multiply integers of 8 bits.
-    pub fn in_quads() -> Vec<Self> {
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni") {
-            return vec![Self(&avx512vnni::KERNEL)];
-        }
-        Vec::new()
-    }
-
-    /// The path the environment asks for, else the fastest.
-    pub fn chosen() -> Result<Self> {
-        let paths = Self::all();
-        let asked = Self::asked()?.filter(|path| path.0.numbers == Numbers::Single);
-        Ok(asked.unwrap_or(paths[0]))
-    }
-
-    /// The same for tokens that were rounded to bfloat16. Their products are exact in `f32`, so
-    /// that every path serves.
-    pub fn for_bf16() -> Result<Self> {
-        let fastest = Self::in_pairs().first().copied();
-        let asked = Self::asked()?.filter(|path| !path.reads_quads());
-        Ok(asked.or(fastest).unwrap_or(Self::chosen()?))
-    }
-
-    /// The same for tokens that may be rounded in any way, as long as it is fast: AMX multiplies
-    /// bfloat16 faster than other instructions integers.
-    pub fn for_screens() -> Result<Self> {
-        let rounded = Self::for_bf16()?;
-        let is_fastest = rounded.name() == "amx";
-        let quads = Self::in_quads().first().copied().filter(|_| !is_fastest);
-        Ok(Self::asked()?.or(quads).unwrap_or(rounded))
-    }
-
-    fn asked() -> Result<Option<Self>> {
-        let mut paths = Self::in_pairs();
-        paths.extend(Self::all());
-        paths.extend(Self::in_quads());
-        match std::env::var(SIMD_VARIABLE) {
-            Ok(name) if !name.is_empty() => Self::named(&name, &paths).map(Some),
-            _ => Ok(None),
-        }
-    }
-
-    fn named(name: &str, paths: &[Self]) -> Result<Self> {
-        let here = paths.iter().map(|path| path.name());
-        let here = here.collect::<Vec<_>>().join(", ");
-        let found = paths.iter().find(|path| path.name() == name);
-        found.copied().ok_or_else(|| {
-            Error::UnknownName(match name {
-                "avx512" | "avx2" | "neon" | "avx512bf16" | "amx" | "avx512vnni" => format!(
-                    "{SIMD_VARIABLE} is '{name}', which this processor does not have; it has {here}"
-                ),
-                _ => format!(
-                    "{SIMD_VARIABLE} is '{name}', expected one of portable, avx2, avx512, neon, \
-                     avx512bf16, amx, avx512vnni, or nothing; this processor has {here}"
-                ),
-            })
-        })
-    }
-
     /// The name that forces it.
     pub fn name(self) -> &'static str {
         self.0.name

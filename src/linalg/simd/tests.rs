@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::error::Error;
 
 // The twin of every path: one product, one addition after the other, fused or not.
 fn chain(path: Path, left: &[f32], right: &[f32]) -> f32 {

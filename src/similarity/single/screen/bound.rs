@@ -30,6 +30,11 @@ pub fn gamma(dim: usize) -> f64 {
     }
 }
 
+/// How far two sums of the products of tokens of these norms, each in an order of its own, may be apart.
+pub fn apart(length: f32, other: f32, gamma: f64) -> f64 {
+    2.0 * gamma * f64::from(length) * f64::from(other)
+}
+
 /// What bounds a token that is looked at, for seekers that moved by `most` at most: its scaled norm
 /// times the relative error. 0 for a token that scores 0 with everything.
 pub fn reach(scale: f32, length: f32, moved: f32, most: f32, gamma: f64) -> f32 {

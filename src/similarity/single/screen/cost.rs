@@ -7,16 +7,34 @@ use super::super::pairs::AllPairs;
 use super::unit::{Decided, Unit};
 use crate::linalg::simd::Path;
 
-/// The screen that pays: AMX multiplies bfloat16 4.5 times as fast as the tile `f32`. `vdpbf16ps` is
-/// slower than that tile on the same processor, and a screen of `f32` tiles is the tile once more.
-const FAST: &str = "amx";
-/// Shortest prompts, on average, of the side that is looked at: a leader a token and prompt is a chain,
-/// whatever their length. 20 x 1024 took 1.5 times as long as the tile, 32 x 768 0.96 to 1.2, 40 x 768 1.06, 48 x 768 0.8
-/// to 1.08, 48 x 4096 1.3, 64 x 768 0.75 to 1, 100 x 768 0.6 to 0.7, 100 x 4096 0.9.
-const SHORTEST: usize = 64;
-/// The same where both sides look: twice as many chains. 20 x 1024 took 2.4 times as long, 80 x 768 1.0 to
-/// 1.1, 100 x 768 0.84 to 1.0, 150 x 768 0.74 to 0.83 (medians, in turns).
-const SHORTEST_OF_BOTH: usize = 100;
+/// What is known of a screen that pays somewhere.
+struct Price {
+    /// The screen with both looks at its scores.
+    screen: f64,
+    /// Shortest prompts, on average, of the side that is looked at: a leader a token and prompt is a
+    /// chain, whatever their length.
+    shortest: usize,
+    /// The same where both sides look: twice as many chains.
+    shortest_of_both: usize,
+}
+
+/// AMX multiplies bfloat16 4.5 times as fast as the tile `f32`. 20 x 1024 took 1.5 times as long as the
+/// tile, 32 x 768 0.96 to 1.2, 40 x 768 1.06, 48 x 768 0.8 to 1.08, 48 x 4096 1.3, 64 x 768 0.75 to 1, 100 x 768
+/// 0.6 to 0.7, 100 x 4096 0.9. Where both look 20 x 1024 took 2.4 times as long, 80 x 768 1.0 to 1.1, 100 x 768 0.84
+/// to 1.0, 150 x 768 0.74 to 0.83 (medians, in turns).
+const OF_AMX: Price = Price {
+    screen: 0.35,
+    shortest: 64,
+    shortest_of_both: 100,
+};
+/// VNNI multiplies integers 3.9 times as fast as the tile `f32`, but three times as many pairs survive:
+/// 100 x 768 took 1.15 times as long, 150 x 768 1.04, 200 x 768 0.84, 400 x 768 0.7; where both look 200 x 768 1.1,
+/// 300 x 768 0.92.
+const OF_VNNI: Price = Price {
+    screen: 0.4,
+    shortest: 200,
+    shortest_of_both: 300,
+};
 /// Tokens of the longest prompt: one pair of prompts is one piece of work here, and beyond this the plain
 /// kernel, which shares it between threads, is the better one.
 const LONGEST: usize = 2048;
@@ -24,17 +42,30 @@ const LONGEST: usize = 2048;
 const FEWEST: usize = 512;
 /// Units from which on one is looked at first.
 const WORTH_PROBING: usize = 16;
-/// The screen with both looks at its scores.
-const SCREEN: f64 = 0.35;
-/// A chain.
-const CHAIN: f64 = 12.0;
+/// A chain. From L1 it takes as long as 12 pairs, but its tokens come from further away.
+const CHAIN: f64 = 20.0;
+/// A sum in any order, with the chains that some of them still need.
+const SURVIVOR: f64 = 15.0;
+
+// `vdpbf16ps` is slower than the tile on the same processor, and a screen of `f32` tiles is the tile once
+// more.
+fn price(screen: Path) -> Option<Price> {
+    match screen.name() {
+        "amx" => Some(OF_AMX),
+        "avx512vnni" => Some(OF_VNNI),
+        _ => None,
+    }
+}
 
 /// Whether the shapes speak for screening.
 pub fn suits(pairs: &AllPairs<'_>, screen: Path) -> bool {
+    let Some(price) = price(screen) else {
+        return false;
+    };
     let shortest = if pairs.both {
-        SHORTEST_OF_BOTH
+        price.shortest_of_both
     } else {
-        SHORTEST
+        price.shortest
     };
     let fits = |offsets: &[usize], is_looked_at: bool| {
         let n_rows = offsets[offsets.len() - 1];
@@ -42,9 +73,7 @@ pub fn suits(pairs: &AllPairs<'_>, screen: Path) -> bool {
         let is_long = !is_looked_at || n_rows >= shortest * (offsets.len() - 1);
         n_rows >= FEWEST && is_long && lengths.max().unwrap_or(0) <= LONGEST
     };
-    screen.name() == FAST
-        && fits(pairs.seekers.offsets(), pairs.both)
-        && fits(pairs.partners.offsets(), true)
+    fits(pairs.seekers.offsets(), pairs.both) && fits(pairs.partners.offsets(), true)
 }
 
 /// Whether a first look is worth its time.
@@ -55,5 +84,7 @@ pub fn is_worth_probing(n_groups: usize, n_blocks: usize) -> bool {
 /// Whether what one unit had to multiply again leaves a gain.
 pub fn pays(unit: &Unit<'_>, decided: &Decided) -> bool {
     let n_pairs = (unit.lanes.rows.len() * unit.rows.rows.len()) as f64;
-    SCREEN * n_pairs + CHAIN * decided.n_chains as f64 + decided.n_tiled as f64 <= n_pairs
+    let again = CHAIN * decided.n_leaders as f64 + SURVIVOR * decided.n_survivors as f64;
+    let screened = price(unit.screen).map_or(1.0, |price| price.screen) * n_pairs;
+    screened + again + decided.n_tiled as f64 <= n_pairs
 }

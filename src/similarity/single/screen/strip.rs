@@ -88,6 +88,14 @@ impl<'a> Strip<'a> {
         &self.raw.as_slice()[start..start + rows.len() * self.width]
     }
 
+    /// A pair's lane and row, counted from the first of their sides.
+    pub fn place(&self, (lane, row): Pair) -> (usize, usize) {
+        (
+            self.lane_range.start + lane as usize,
+            self.row_range.start + row as usize,
+        )
+    }
+
     /// Leaves a pair out of every later look.
     pub fn settle(&mut self, (lane, row): Pair) {
         let (panel, lane) = (lane as usize / self.width, lane as usize % self.width);

@@ -2,21 +2,23 @@
 
 use std::ops::Range;
 
+use super::bound::apart;
 use super::scan::{Known, leaders, survivors};
 use super::side::Side;
 use super::strip::{Pair, Strip};
+use crate::linalg::for_each_near;
 use crate::linalg::simd::{PAIRS, PairRows, Path, Tile};
 
-/// Panels of a strip at most where only lanes look for partners: with 16 tiles 260 KB of scores.
+/// Panels of a strip at most where only lanes look for partners: with all rows of a unit 260 KB of scores.
 const PANELS: usize = 4;
-/// Panels of a strip where rows look too, whose prompts are better not cut; and tiles of either. On 30 x 30
-/// prompts of 100 x 768, in turns on a busy machine, 16 took 188 ms, 8 190 and 4 203.
+/// The same where rows look too, whose prompts are better not cut. On 30 x 30 prompts of 100 x 768, in
+/// turns on a busy machine, 16 took 188 ms, 8 190 and 4 203.
 const STRIP: usize = 16;
 /// Tokens of a unit, if its prompts are no longer: those of 16 panels.
 pub const TOKENS: usize = 512;
 
-/// A panel and a prompt are left to the plain tile where more than this part of their pairs of tokens
-/// survive: a chain costs as much as 12 pairs of a tile do.
+/// A panel and a prompt are left to the plain tile where more than one in so many of their pairs of
+/// tokens survive the screen: a sum in any order, or a chain, costs as much as 12 pairs of a tile do.
 const MOST_SURVIVORS: usize = 12;
 
 /// Whole prompts against whole prompts.
@@ -39,7 +41,8 @@ pub struct Unit<'a> {
 pub struct Decided {
     pub best: Vec<f32>,
     pub back: Vec<f32>,
-    pub n_chains: usize,
+    pub n_leaders: usize,
+    pub n_survivors: usize,
     pub n_tiled: usize,
 }
 
@@ -55,14 +58,16 @@ impl Unit<'_> {
         let mut decided = Decided {
             best: vec![f32::NEG_INFINITY; self.partners.len() * n_lanes],
             back: vec![f32::NEG_INFINITY; n_back],
-            n_chains: 0,
+            n_leaders: 0,
+            n_survivors: 0,
             n_tiled: 0,
         };
         let n_panels = n_lanes.div_ceil(self.screen.lanes());
         let n_tiles = n_rows.div_ceil(self.screen.rows());
         let most = if self.both { STRIP } else { PANELS };
+        let most_tiles = (TOKENS / self.screen.rows()).max(1);
         for panels in cut(n_panels, most) {
-            for tiles in cut(n_tiles, STRIP) {
+            for tiles in cut(n_tiles, most_tiles) {
                 let sides = (self.lanes, self.rows);
                 let prompts = (self.seekers, self.partners);
                 let ranges = (panels.clone(), tiles);
@@ -76,6 +81,7 @@ impl Unit<'_> {
     fn settle(&self, mut strip: Strip<'_>, decided: &mut Decided) {
         let leading = leaders(&strip, self.both);
         self.multiply(&strip, &leading, decided);
+        decided.n_leaders += leading.len();
         if !self.is_certified {
             return;
         }
@@ -92,44 +98,86 @@ impl Unit<'_> {
                 };
                 let before = found.len();
                 survivors(&strip, panel, piece, known, &mut found);
+                let n_survivors = found.len() - before;
                 let n_pairs = strip.lanes_of(panel).len() * piece.1.len();
-                if MOST_SURVIVORS * (found.len() - before) > n_pairs {
+                if MOST_SURVIVORS * n_survivors > n_pairs {
                     found.truncate(before);
                     self.tile(&strip, &strip.lanes_of(panel), piece, decided);
+                } else {
+                    decided.n_survivors += n_survivors;
+                    self.keep_contenders(&strip, before, &mut found, decided);
                 }
             }
         }
         self.multiply(&strip, &found, decided);
     }
 
+    // Of the pairs from `first` on, those whose chain could be above what is known.
+    fn keep_contenders(
+        &self,
+        strip: &Strip<'_>,
+        first: usize,
+        found: &mut Vec<Pair>,
+        decided: &Decided,
+    ) {
+        let pairs = found.split_off(first);
+        let tokens = pairs.iter().map(|&pair| {
+            let (lane, row) = strip.place(pair);
+            (self.lanes.token(lane), self.rows.token(row))
+        });
+        for_each_near(tokens, |number, sum| {
+            let (lane, row) = strip.place(pairs[number]);
+            let apart = apart(self.lanes.lengths[lane], self.rows.lengths[row], self.gamma);
+            let most = f64::from(sum) + apart;
+            let is_above = |scale: f32, best: f32| most * f64::from(scale) > f64::from(best);
+            let known = decided.best[self.best_at(lane, row)];
+            if is_above(self.rows.scales[row], known)
+                || self.both
+                    && is_above(
+                        self.lanes.scales[lane],
+                        decided.back[self.back_at(lane, row)],
+                    )
+            {
+                found.push(pairs[number]);
+            }
+        });
+    }
+
+    // Where the largest score of a lane in the prompt of a row stands, and that of a row.
+    fn best_at(&self, lane: usize, row: usize) -> usize {
+        let partner = self.partners.partition_point(|rows| rows.end <= row);
+        partner * self.lanes.rows.len() + lane
+    }
+
+    fn back_at(&self, lane: usize, row: usize) -> usize {
+        let seeker = self.seekers.partition_point(|lanes| lanes.end <= lane);
+        seeker * self.rows.rows.len() + row
+    }
+
     // Exact chains of some pairs, into what is decided.
     fn multiply(&self, strip: &Strip<'_>, pairs: &[Pair], decided: &mut Decided) {
-        let lane = |pair: Pair| strip.lane_range.start + pair.0 as usize;
-        let row = |pair: Pair| strip.row_range.start + pair.1 as usize;
         for sixteen in pairs.chunks(PAIRS) {
             let at = |number: usize| sixteen[number.min(sixteen.len() - 1)];
-            let left: PairRows<'_> = std::array::from_fn(|n| self.lanes.token(lane(at(n))));
-            let right: PairRows<'_> = std::array::from_fn(|n| self.rows.token(row(at(n))));
+            let places: [_; PAIRS] = std::array::from_fn(|number| strip.place(at(number)));
+            let left: PairRows<'_> = places.map(|(lane, _)| self.lanes.token(lane));
+            let right: PairRows<'_> = places.map(|(_, row)| self.rows.token(row));
             let sums = self.exact.chains(&left, &right);
             for (&pair, sum) in sixteen.iter().zip(sums) {
-                self.keep(lane(pair), row(pair), sum, decided);
+                self.keep(strip.place(pair), sum, decided);
             }
         }
-        decided.n_chains += pairs.len();
     }
 
-    fn keep(&self, lane: usize, row: usize, sum: f32, decided: &mut Decided) {
-        let partner = self.partners.partition_point(|rows| rows.end <= row);
-        let best = &mut decided.best[partner * self.lanes.rows.len() + lane];
-        keep_larger(best, sum * self.rows.scales[row]);
+    fn keep(&self, (lane, row): (usize, usize), sum: f32, decided: &mut Decided) {
+        let at = self.best_at(lane, row);
+        keep_larger(&mut decided.best[at], sum * self.rows.scales[row]);
         if self.both {
-            let seeker = self.seekers.partition_point(|rows| rows.end <= lane);
-            let back = &mut decided.back[seeker * self.rows.rows.len() + row];
-            keep_larger(back, sum * self.lanes.scales[lane]);
+            let at = self.back_at(lane, row);
+            keep_larger(&mut decided.back[at], sum * self.lanes.scales[lane]);
         }
     }
 
-    // The same of consecutive lanes and a row of one partner.
+    // Products of consecutive lanes and a row of one partner, into what is decided.
     fn keep_row(
         &self,
         partner: usize,
