@@ -77,9 +77,9 @@ def token_similarity(
         ``"float32"`` and ``"float64"``, which is their ``"auto"``.
     method
         How ``max_pairwise`` finds best partners in float32: ``"exact"`` makes all products;
-        ``"screened"`` those that a certified bound in bfloat16 cannot rule out, with the same
+        ``"screened"`` those that a certified bound by rounded tokens cannot rule out, with the same
         scores, bit for bit; ``"auto"`` screens where that is faster; ``"approximate"`` makes only
-        the one that leads in bfloat16, and ``error_bound`` says what that may cost.
+        the one that leads among rounded tokens, and ``error_bound`` says what that may cost.
 
     Raises
     ------

@@ -79,7 +79,7 @@ pub fn scores(
     let rounded = sides.rounds.then_some(found.moved);
     let bound = error_bound(sources.dim(), found.largest, rounded, reduction, is_cosine);
     let missed = match screen {
-        Some(screen) if !screen.is_certified => {
+        Some(screen) if !screen.is_certified && screen.seen().is_some() => {
             let screened = Some(found.moved);
             2.0 * (bound
                 + error_bound(sources.dim(), found.largest, screened, reduction, is_cosine))

@@ -9,7 +9,7 @@ use crate::linalg::simd::Path;
 
 /// What is known of a screen that pays somewhere.
 struct Price {
-    /// The screen with both looks at its scores.
+    /// The screen's products.
     screen: f64,
     /// Shortest prompts, on average, of the side that is looked at: a leader a token and prompt is a
     /// chain, whatever their length.
@@ -23,16 +23,16 @@ struct Price {
 /// 0.6 to 0.7, 100 x 4096 0.9. Where both look 20 x 1024 took 2.4 times as long, 80 x 768 1.0 to 1.1, 100 x 768 0.84
 /// to 1.0, 150 x 768 0.74 to 0.83 (medians, in turns).
 const OF_AMX: Price = Price {
-    screen: 0.35,
+    screen: 0.3,
     shortest: 64,
     shortest_of_both: 100,
 };
 /// VNNI multiplies integers 3.9 times as fast as the tile `f32`, but three times as many pairs survive:
-/// 100 x 768 took 1.15 times as long, 150 x 768 1.04, 200 x 768 0.84, 400 x 768 0.7; where both look 200 x 768 1.1,
-/// 300 x 768 0.92.
+/// 100 x 768 took 0.94 to 1.15 times as long, 150 x 768 0.81 to 1.04, 200 x 768 0.75 to 0.84, 400 x 768 0.66 to 0.7,
+/// 100 x 4096 2.2; where both look 200 x 768 0.98 to 1.1, 300 x 768 0.83 to 0.92.
 const OF_VNNI: Price = Price {
     screen: 0.4,
-    shortest: 200,
+    shortest: 150,
     shortest_of_both: 300,
 };
 /// Tokens of the longest prompt: one pair of prompts is one piece of work here, and beyond this the plain
@@ -40,8 +40,18 @@ const OF_VNNI: Price = Price {
 const LONGEST: usize = 2048;
 /// Tokens of either side: below, packing twice costs more than the screen spares.
 const FEWEST: usize = 512;
-/// Units from which on one is looked at first.
-const WORTH_PROBING: usize = 16;
+/// Narrowest tokens, and the same where both sides look: looking at a score takes as long whatever the
+/// width. By AMX, prompts of 100 tokens took 1.05, 0.8, 0.68 and 0.64 times as long as the tile at 128, 256, 384 and 512
+/// coordinates; where both look 1.65, 1.22, 0.97 and 0.93 to 1.06.
+const NARROWEST: usize = 256;
+const NARROWEST_OF_BOTH: usize = 512;
+/// Units from which on a quarter of one is looked at first.
+const WORTH_PROBING: usize = 2;
+/// Coordinates of the tokens that costs were measured with.
+const WIDTH: f64 = 768.0;
+/// Looking at a score twice, and where both sides look.
+const LOOKS: f64 = 0.1;
+const LOOKS_OF_BOTH: f64 = 0.15;
 /// A chain. From L1 it takes as long as 12 pairs, but its tokens come from further away.
 const CHAIN: f64 = 20.0;
 /// A sum in any order, with the chains that some of them still need.
@@ -62,10 +72,10 @@ pub fn suits(pairs: &AllPairs<'_>, screen: Path) -> bool {
     let Some(price) = price(screen) else {
         return false;
     };
-    let shortest = if pairs.both {
-        price.shortest_of_both
+    let (shortest, narrowest) = if pairs.both {
+        (price.shortest_of_both, NARROWEST_OF_BOTH)
     } else {
-        price.shortest
+        (price.shortest, NARROWEST)
     };
     let fits = |offsets: &[usize], is_looked_at: bool| {
         let n_rows = offsets[offsets.len() - 1];
@@ -73,7 +83,9 @@ pub fn suits(pairs: &AllPairs<'_>, screen: Path) -> bool {
         let is_long = !is_looked_at || n_rows >= shortest * (offsets.len() - 1);
         n_rows >= FEWEST && is_long && lengths.max().unwrap_or(0) <= LONGEST
     };
-    fits(pairs.seekers.offsets(), pairs.both) && fits(pairs.partners.offsets(), true)
+    pairs.seekers.dim() >= narrowest
+        && fits(pairs.seekers.offsets(), pairs.both)
+        && fits(pairs.partners.offsets(), true)
 }
 
 /// Whether a first look is worth its time.
@@ -81,10 +93,12 @@ pub fn is_worth_probing(n_groups: usize, n_blocks: usize) -> bool {
     n_groups * n_blocks >= WORTH_PROBING
 }
 
-/// Whether what one unit had to multiply again leaves a gain.
-pub fn pays(unit: &Unit<'_>, decided: &Decided) -> bool {
-    let n_pairs = (unit.lanes.rows.len() * unit.rows.rows.len()) as f64;
+/// Whether what some pairs of a unit had to multiply again leaves a gain.
+pub fn pays(unit: &Unit<'_>, decided: &Decided, n_pairs: usize) -> bool {
+    let n_pairs = n_pairs as f64;
+    let looks = if unit.both { LOOKS_OF_BOTH } else { LOOKS };
+    let looks = looks * n_pairs * WIDTH / unit.lanes.token(0).len() as f64;
     let again = CHAIN * decided.n_leaders as f64 + SURVIVOR * decided.n_survivors as f64;
     let screened = price(unit.screen).map_or(1.0, |price| price.screen) * n_pairs;
-    screened + again + decided.n_tiled as f64 <= n_pairs
+    screened + looks + again + decided.n_tiled as f64 <= n_pairs
 }

@@ -19,7 +19,7 @@
 //! choosing one is a matter of speed (`cost`). The bound (`bound`) takes every rounding on either way.
 //!
 //! Screens of integers of 8 bits are for processors without AMX: a token moves by 0.8 % of its norm
-//! rather than 0.17 %, and 2.8 rather than 0.28 pairs beside the leader survive of 100 Gaussian tokens of 768
+//! rather than 0.17 %, and 2.3 rather than 0.28 pairs beside the leader survive of 100 Gaussian tokens of 768
 //! coordinates; each costs as much as a tenth of the tile's work for that token and prompt.
 
 mod bound;
@@ -79,7 +79,10 @@ impl Screen {
 
 /// As `AllPairs::run`; None where the plain kernel is expected to be faster.
 pub fn run(pairs: &AllPairs<'_>, screen: &Screen) -> Result<Option<Found>> {
-    let is_too_wide = screen.path.reads_quads() && pairs.seekers.dim() > quads::WIDEST;
+    let dim = pairs.seekers.dim();
+    // Beyond some ten million coordinates no bound holds.
+    let is_too_wide =
+        (screen.path.reads_quads() && dim > quads::WIDEST) || !bound::gamma(dim).is_finite();
     if is_too_wide || (!screen.is_forced && !cost::suits(pairs, screen.path)) {
         return Ok(None);
     }
@@ -99,7 +102,7 @@ pub fn run(pairs: &AllPairs<'_>, screen: &Screen) -> Result<Option<Found>> {
         moved: (0.0, 0.0),
         extraordinary: (Vec::new(), Vec::new()),
     };
-    let (dim, mut is_first) = (pairs.seekers.dim(), true);
+    let mut is_first = true;
     for batch in stretches(pairs.seekers.offsets(), BATCH_BYTES / (4 * dim), usize::MAX) {
         let groups = prepared(screen.path, &pairs.seekers, &batch, Role::Lanes);
         let n_lanes: usize = groups.iter().map(|group| group.rows.len()).sum();
@@ -114,7 +117,7 @@ pub fn run(pairs: &AllPairs<'_>, screen: &Screen) -> Result<Option<Found>> {
                 groups: &groups,
                 blocks: &blocks,
             };
-            if is_first && !screen.is_forced && !work.pays() {
+            if is_first && !screen.is_forced && !work.pays()? {
                 return Ok(None);
             }
             is_first = false;
@@ -191,7 +194,7 @@ impl Work<'_> {
             .map(|number| {
                 pairs.monitor.tick(0)?;
                 let block = &self.blocks[number / self.groups.len()];
-                let cells = self.cells(&self.groups[number % self.groups.len()], block);
+                let cells = self.cells(&self.groups[number % self.groups.len()], block)?;
                 let own = |cell: &&Cell| cell.seeker == cell.partner;
                 let finished = match (pairs.counts, pairs.mirrored) {
                     (false, _) => 0,
@@ -204,17 +207,18 @@ impl Work<'_> {
             .collect()
     }
 
-    // One unit decides whether the rest is worth it; its place is fixed, and so is the choice.
-    fn pays(&self) -> bool {
+    // A part of one unit decides whether the rest is worth it; its place is fixed, and so is the choice.
+    fn pays(&self) -> Result<bool> {
         let (Some(group), Some(block)) = (self.groups.first(), self.blocks.last()) else {
-            return true;
+            return Ok(true);
         };
         if !cost::is_worth_probing(self.groups.len(), self.blocks.len()) {
-            return true;
+            return Ok(true);
         }
         let (seekers, partners) = self.prompts(group, block);
         let unit = self.unit(group, block, &seekers, &partners);
-        cost::pays(&unit, &unit.decide())
+        let (decided, n_pairs) = unit.probe(self.pairs.monitor)?;
+        Ok(cost::pays(&unit, &decided, n_pairs))
     }
 
     fn prompts(
@@ -246,13 +250,14 @@ impl Work<'_> {
         }
     }
 
-    fn cells(&self, group: &Side<'_>, block: &Side<'_>) -> Vec<Cell> {
+    fn cells(&self, group: &Side<'_>, block: &Side<'_>) -> Result<Vec<Cell>> {
         let pairs = self.pairs;
         if pairs.mirrored && block.tasks.end <= group.tasks.start {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let (seekers, partners) = self.prompts(group, block);
-        let decided = self.unit(group, block, &seekers, &partners).decide();
+        let unit = self.unit(group, block, &seekers, &partners);
+        let decided = unit.decide(pairs.monitor)?;
         let (n_lanes, n_rows) = (group.rows.len(), block.rows.len());
         let n_exact = decided.n_leaders + decided.n_survivors + decided.n_tiled;
         self.screen
@@ -285,7 +290,7 @@ impl Work<'_> {
                 });
             }
         }
-        cells
+        Ok(cells)
     }
 }
 

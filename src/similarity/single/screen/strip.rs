@@ -103,6 +103,14 @@ impl<'a> Strip<'a> {
         self.raw.as_mut_slice()[at] = f32::NEG_INFINITY;
     }
 
+    /// How many pairs of some lanes of one panel and some rows are left out.
+    pub fn n_settled(&self, lanes: &Range<usize>, rows: &Range<usize>) -> usize {
+        let panel = lanes.start / self.width;
+        let scores = self.scores(panel, rows).chunks_exact(self.width);
+        let settled = scores.flat_map(|row| &row[..lanes.len()]);
+        settled.filter(|&&score| score == f32::NEG_INFINITY).count()
+    }
+
     /// Scales of the rows here, as tiles use them.
     pub fn row_scales(&self) -> &[f32] {
         &self.rows.scales[self.row_range.clone()]

@@ -6,8 +6,10 @@ use super::bound::apart;
 use super::scan::{Known, leaders, survivors};
 use super::side::Side;
 use super::strip::{Pair, Strip};
+use crate::error::Result;
 use crate::linalg::for_each_near;
 use crate::linalg::simd::{PAIRS, PairRows, Path, Tile};
+use crate::threads::Monitor;
 
 /// Panels of a strip at most where only lanes look for partners: with all rows of a unit 260 KB of scores.
 const PANELS: usize = 4;
@@ -48,7 +50,25 @@ pub struct Decided {
 
 impl Unit<'_> {
     /// Screens strip after strip; what one has decided need not be looked at in the next.
-    pub fn decide(&self) -> Decided {
+    pub fn decide(&self, monitor: &Monitor) -> Result<Decided> {
+        let n_panels = self.lanes.rows.len().div_ceil(self.screen.lanes());
+        let most = if self.both { STRIP } else { PANELS };
+        self.of_panels(cut(n_panels, most), monitor)
+    }
+
+    /// The same of a few panels, and the pairs of tokens that were looked at.
+    pub fn probe(&self, monitor: &Monitor) -> Result<(Decided, usize)> {
+        let n_lanes = self.lanes.rows.len().min(PANELS * self.screen.lanes());
+        let panels = 0..n_lanes.div_ceil(self.screen.lanes());
+        let decided = self.of_panels([panels].into_iter(), monitor)?;
+        Ok((decided, n_lanes * self.rows.rows.len()))
+    }
+
+    fn of_panels(
+        &self,
+        stretches: impl Iterator<Item = Range<usize>>,
+        monitor: &Monitor,
+    ) -> Result<Decided> {
         let (n_lanes, n_rows) = (self.lanes.rows.len(), self.rows.rows.len());
         let n_back = if self.both {
             self.seekers.len() * n_rows
@@ -62,12 +82,11 @@ impl Unit<'_> {
             n_survivors: 0,
             n_tiled: 0,
         };
-        let n_panels = n_lanes.div_ceil(self.screen.lanes());
         let n_tiles = n_rows.div_ceil(self.screen.rows());
-        let most = if self.both { STRIP } else { PANELS };
         let most_tiles = (TOKENS / self.screen.rows()).max(1);
-        for panels in cut(n_panels, most) {
+        for panels in stretches {
             for tiles in cut(n_tiles, most_tiles) {
+                monitor.tick(0)?;
                 let sides = (self.lanes, self.rows);
                 let prompts = (self.seekers, self.partners);
                 let ranges = (panels.clone(), tiles);
@@ -75,7 +94,7 @@ impl Unit<'_> {
                 self.settle(strip, &mut decided);
             }
         }
-        decided
+        Ok(decided)
     }
 
     fn settle(&self, mut strip: Strip<'_>, decided: &mut Decided) {
@@ -240,7 +259,7 @@ impl Unit<'_> {
                 }
             }
         }
-        decided.n_tiled += lanes.len() * rows.len();
+        decided.n_tiled += lanes.len() * rows.len() - strip.n_settled(lanes, rows);
     }
 }
 
