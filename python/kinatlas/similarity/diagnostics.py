@@ -72,8 +72,8 @@ def screened(screen: tuple[bool, str, int, int] | None) -> dict[str, Any]:
     """Return how best partners were found in single precision, and what a screen did.
 
     A screen looks at ``n_token_pairs`` pairs of tokens, rounded to what ``simd`` multiplies fast;
-    ``n_recomputed`` of them are multiplied in float32. Where it is ``certified``, all others are proven to lie below
-    the best, and the scores are those of ``method="exact"``, bit for bit.
+    ``n_recomputed`` of them are multiplied in float32. Where it is ``certified``, all others are
+    proven to lie below the best, and the scores are those of ``method="exact"``, bit for bit.
     """
     if screen is None:
         return {"method": "exact"}

@@ -45,8 +45,10 @@ const FEWEST: usize = 512;
 /// coordinates; where both look 1.65, 1.22, 0.97 and 0.93 to 1.06.
 const NARROWEST: usize = 256;
 const NARROWEST_OF_BOTH: usize = 512;
-/// Units from which on a quarter of one is looked at first.
+/// Units from which on a quarter of one is looked at first, and a whole one where both sides look: the
+/// leaders of rows among a quarter of a prompt would say too little.
 const WORTH_PROBING: usize = 2;
+const WORTH_PROBING_BOTH: usize = 8;
 /// Coordinates of the tokens that costs were measured with.
 const WIDTH: f64 = 768.0;
 /// Looking at a score twice, and where both sides look.
@@ -89,8 +91,13 @@ pub fn suits(pairs: &AllPairs<'_>, screen: Path) -> bool {
 }
 
 /// Whether a first look is worth its time.
-pub fn is_worth_probing(n_groups: usize, n_blocks: usize) -> bool {
-    n_groups * n_blocks >= WORTH_PROBING
+pub fn is_worth_probing(n_groups: usize, n_blocks: usize, both: bool) -> bool {
+    let fewest = if both {
+        WORTH_PROBING_BOTH
+    } else {
+        WORTH_PROBING
+    };
+    n_groups * n_blocks >= fewest
 }
 
 /// Whether what some pairs of a unit had to multiply again leaves a gain.

@@ -212,7 +212,7 @@ impl Work<'_> {
         let (Some(group), Some(block)) = (self.groups.first(), self.blocks.last()) else {
             return Ok(true);
         };
-        if !cost::is_worth_probing(self.groups.len(), self.blocks.len()) {
+        if !cost::is_worth_probing(self.groups.len(), self.blocks.len(), self.pairs.both) {
             return Ok(true);
         }
         let (seekers, partners) = self.prompts(group, block);

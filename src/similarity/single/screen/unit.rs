@@ -52,16 +52,20 @@ impl Unit<'_> {
     /// Screens strip after strip; what one has decided need not be looked at in the next.
     pub fn decide(&self, monitor: &Monitor) -> Result<Decided> {
         let n_panels = self.lanes.rows.len().div_ceil(self.screen.lanes());
-        let most = if self.both { STRIP } else { PANELS };
-        self.of_panels(cut(n_panels, most), monitor)
+        self.of_panels(cut(n_panels, self.most_panels()), monitor)
     }
 
-    /// The same of a few panels, and the pairs of tokens that were looked at.
+    /// The same of the first strips, and the pairs of tokens that were looked at.
     pub fn probe(&self, monitor: &Monitor) -> Result<(Decided, usize)> {
-        let n_lanes = self.lanes.rows.len().min(PANELS * self.screen.lanes());
+        let most = self.most_panels() * self.screen.lanes();
+        let n_lanes = self.lanes.rows.len().min(most);
         let panels = 0..n_lanes.div_ceil(self.screen.lanes());
         let decided = self.of_panels([panels].into_iter(), monitor)?;
         Ok((decided, n_lanes * self.rows.rows.len()))
+    }
+
+    fn most_panels(&self) -> usize {
+        if self.both { STRIP } else { PANELS }
     }
 
     fn of_panels(
