@@ -85,10 +85,14 @@ impl Path {
     /// The same for tokens that may be rounded in any way, as long as it is fast: AMX multiplies
     /// bfloat16 faster than other instructions integers.
     pub fn for_screens() -> Result<Self> {
+        if let Some(asked) = Self::asked()? {
+            return Ok(asked);
+        }
         let rounded = Self::for_bf16()?;
-        let is_fastest = rounded.name() == "amx";
-        let quads = Self::in_quads().first().copied().filter(|_| !is_fastest);
-        Ok(Self::asked()?.or(quads).unwrap_or(rounded))
+        if rounded.name() == "amx" {
+            return Ok(rounded);
+        }
+        Ok(Self::in_quads().first().copied().unwrap_or(rounded))
     }
 
     fn asked() -> Result<Option<Self>> {

@@ -6,7 +6,7 @@ use pulp::{Arch, Simd, WithSimd};
 /// Words that AMX multiplies at a time; rows are filled up with zeros, which add nothing.
 const WORDS: usize = 16;
 /// Rows whose distance is a multiple of 2 KB drive each other out of the first-level cache.
-const CONFLICT: usize = 2048 / 4;
+pub const CONFLICT: usize = 2048 / 4;
 
 /// Words of one token, of which `step` lie together in a tile, or all.
 pub fn words(dim: usize, step: Option<usize>) -> usize {

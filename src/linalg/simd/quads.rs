@@ -10,6 +10,8 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
+use super::pairs::CONFLICT;
+
 /// Words at the end that hold no coordinates.
 pub const TAIL: usize = 2;
 /// Which from the end holds the correction.
@@ -22,8 +24,7 @@ const LARGEST: f32 = 127.0;
 /// Widest tokens whose products no sum of 32 bits can overflow: 127 x 127 x 2^17 < 2^31. Sums of
 /// their integers are exact in `f32` too.
 pub const WIDEST: usize = 1 << 17;
-/// Rows whose distance is nearly a multiple of 2 KB drive each other out of the first-level cache.
-const CONFLICT: usize = 2048 / 4;
+// Words of a cache line: here the distance of rows may also be nearly one of conflict.
 const LINE: usize = 64 / 4;
 
 /// Words made at a time: four registers of numbers.

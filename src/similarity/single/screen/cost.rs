@@ -1,7 +1,7 @@
 //! When screening pays. A choice of speed alone: whichever way is taken, the scores are the same.
 //!
-//! Costs are those of a pair of tokens, in units of a pair in the plain tile (48 cycles at 768
-//! coordinates of a core of an Intel Xeon with AMX); `benches/similarity_screened.py` measures them.
+//! Costs are those of a pair of tokens, in units of a pair in the plain tile (at best 24 cycles
+//! for 768 coordinates of a core of an Intel Xeon with AMX); `benches/similarity_screened.py` measures them.
 
 use super::super::pairs::AllPairs;
 use super::unit::{Decided, Unit};
@@ -54,7 +54,7 @@ const WIDTH: f64 = 768.0;
 /// Looking at a score twice, and where both sides look.
 const LOOKS: f64 = 0.1;
 const LOOKS_OF_BOTH: f64 = 0.15;
-/// A chain. From L1 it takes as long as 12 pairs, but its tokens come from further away.
+/// A chain. Its instructions take as long as some 10 pairs, but its tokens come from far away.
 const CHAIN: f64 = 20.0;
 /// A sum in any order, with the chains that some of them still need.
 const SURVIVOR: f64 = 15.0;
